@@ -22,11 +22,11 @@ namespace {
 
 namespace pb = ::apm::internal::v1;
 
-ProcessKey FromProto(const pb::ProcessKey& key) {
-  return ProcessKey{key.worker(), key.instance(), key.generation()};
+InstanceKey FromProto(const pb::ProcessKey& key) {
+  return InstanceKey{key.worker(), key.instance(), key.generation()};
 }
 
-void ToProto(const ProcessKey& key, pb::ProcessKey& out) {
+void ToProto(const InstanceKey& key, pb::ProcessKey& out) {
   out.set_worker(key.worker);
   out.set_instance(key.instance);
   out.set_generation(key.generation);
@@ -34,12 +34,12 @@ void ToProto(const ProcessKey& key, pb::ProcessKey& out) {
 
 ProcessExit FromProto(const pb::Exited& exited) {
   ProcessExit exit;
-  exit.signaled = exited.signaled();
-  exit.status = exited.status();
+  (exited.signaled() ? exit.signal : exit.code) = exited.status();
   exit.core_dumped = exited.core_dumped();
-  exit.cpu = absl::Microseconds(exited.user_us() + exited.system_us());
-  exit.max_rss_bytes = exited.max_rss_kb() * 1024;
-  exit.at = absl::FromUnixMillis(static_cast<int64_t>(exited.exited_unix_ms()));
+  exit.user_time = absl::Microseconds(exited.user_us());
+  exit.system_time = absl::Microseconds(exited.system_us());
+  exit.max_rss_kb = exited.max_rss_kb();
+  exit.unix_ms = static_cast<int64_t>(exited.exited_unix_ms());
   return exit;
 }
 
@@ -67,7 +67,7 @@ absl::Status KeeperClient::Send(const Message& message,
   return channel_.Send(message.SerializeAsString(), fds);
 }
 
-absl::Status KeeperClient::Spawn(const ProcessKey& key,
+absl::Status KeeperClient::Spawn(const InstanceKey& key,
                                  const ExecRequest& request,
                                  const int (&stdio)[3]) {
   pb::ToKeeper message;
@@ -85,7 +85,7 @@ absl::Status KeeperClient::Spawn(const ProcessKey& key,
   return Send(message, stdio);
 }
 
-void KeeperClient::Signal(const ProcessKey& key, int signal, bool to_group) {
+void KeeperClient::Signal(const InstanceKey& key, int signal, bool to_group) {
   pb::ToKeeper message;
   ToProto(key, *message.mutable_signal()->mutable_key());
   message.mutable_signal()->set_signal(signal);
@@ -93,7 +93,7 @@ void KeeperClient::Signal(const ProcessKey& key, int signal, bool to_group) {
   Send(message).IgnoreError();  // A keeper that has gone ends the agent.
 }
 
-void KeeperClient::AckExit(const ProcessKey& key) {
+void KeeperClient::AckExit(const InstanceKey& key) {
   pb::ToKeeper message;
   ToProto(key, *message.mutable_ack_exit()->mutable_key());
   Send(message).IgnoreError();

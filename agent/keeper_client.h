@@ -6,28 +6,23 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
-#include <absl/time/time.h>
 
+#include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/process_exit.h"
 #include "base/os/channel.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::agent {
 
-// One process of one worker. The generation is never used again.
-struct ProcessKey {
-  std::string worker;
-  uint32_t instance = 0;
-  uint64_t generation = 0;
-  auto operator<=>(const ProcessKey&) const = default;
-};
+using supervisor::InstanceKey;
+using supervisor::ProcessExit;
 
 struct ExecRequest {
   std::string executable;  // Absolute.
@@ -41,17 +36,8 @@ struct ExecRequest {
 };
 
 struct RunningProcess {
-  ProcessKey key;
+  InstanceKey key;
   pid_t pid = 0;
-};
-
-struct ProcessExit {
-  bool signaled = false;
-  int status = 0;  // Exit status, or the signal.
-  bool core_dumped = false;
-  absl::Duration cpu;
-  uint64_t max_rss_bytes = 0;
-  absl::Time at;
 };
 
 // What the keeper says. Called on the loop.
@@ -62,12 +48,12 @@ class KeeperEvents {
   virtual void OnWelcome(pid_t keeper, uint64_t agent_incarnation,
                          std::vector<RunningProcess> running,
                          std::vector<std::string> stored_fds) = 0;
-  virtual void OnSpawned(const ProcessKey& key, pid_t pid,
+  virtual void OnSpawned(const InstanceKey& key, pid_t pid,
                          uint64_t start_ticks) = 0;
-  virtual void OnSpawnFailed(const ProcessKey& key, std::string_view step,
+  virtual void OnSpawnFailed(const InstanceKey& key, std::string_view step,
                              int error, std::string_view detail) = 0;
   // To be acknowledged with AckExit().
-  virtual void OnExited(const ProcessKey& key, const ProcessExit& exit) = 0;
+  virtual void OnExited(const InstanceKey& key, const ProcessExit& exit) = 0;
   virtual void OnStoredFd(std::string_view name, UniqueFd fd) = 0;
   virtual void OnProxyStarted(pid_t pid, uint64_t incarnation,
                               UniqueFd channel) = 0;
@@ -86,10 +72,10 @@ class KeeperClient {
   absl::Status Start();
 
   // `stdio`: stdin, stdout, stderr of the process; still the caller's.
-  absl::Status Spawn(const ProcessKey& key, const ExecRequest& request,
+  absl::Status Spawn(const InstanceKey& key, const ExecRequest& request,
                      const int (&stdio)[3]);
-  void Signal(const ProcessKey& key, int signal, bool to_group);
-  void AckExit(const ProcessKey& key);
+  void Signal(const InstanceKey& key, int signal, bool to_group);
+  void AckExit(const InstanceKey& key);
 
   // The fd store, which outlives the agent.
   void PutFd(std::string_view name, int fd);
