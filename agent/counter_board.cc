@@ -47,8 +47,8 @@ absl::StatusOr<std::unique_ptr<CounterBoard>> CounterBoard::Create(
           0) {
     return ErrnoStatus(errno, "size the counters' memfd");
   }
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      fd.get(), 0);
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED) return ErrnoStatus(errno, "map the counters");
   return std::unique_ptr<CounterBoard>(
       new CounterBoard(std::move(fd), memory, slots));

@@ -86,21 +86,20 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
   const config::WorkerConfig& config = record.config;
 
   ExecRequest request;
-  APM_ASSIGN_OR_RETURN(
-      request.executable,
-      FindProgram(config.exec, config.path,
-                  SearchPath(parts_.environment, config)));
+  APM_ASSIGN_OR_RETURN(request.executable,
+                       FindProgram(config.exec, config.path,
+                                   SearchPath(parts_.environment, config)));
   request.argv.push_back(config.exec);
   request.argv.insert(request.argv.end(), config.params.begin(),
                       config.params.end());
   request.env =
-      BuildEnvironment(parts_.environment, config, record.identity,
+      BuildEnvironment(parts_.environment, config, record.run_as.identity,
                        key.instance, record.instance_ids[key.instance]);
   request.cwd = config.path;
-  request.change_user = record.change_user;
-  request.uid = record.identity.uid;
-  request.gid = record.identity.gid;
-  request.groups = record.identity.groups;
+  request.change_user = record.run_as.change_user;
+  request.uid = record.run_as.identity.uid;
+  request.gid = record.run_as.identity.gid;
+  request.groups = record.run_as.identity.groups;
 
   Pipe input;
   if (record.pipe_mode()) {
@@ -111,10 +110,10 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
   }
   APM_ASSIGN_OR_RETURN(Pipe output, CreatePipe());
   APM_ASSIGN_OR_RETURN(Pipe errors, CreatePipe());
-  if (record.change_user) {
-    GiveTo(record.identity, input.read_end);
-    GiveTo(record.identity, output.write_end);
-    GiveTo(record.identity, errors.write_end);
+  if (record.run_as.change_user) {
+    GiveTo(record.run_as.identity, input.read_end);
+    GiveTo(record.run_as.identity, output.write_end);
+    GiveTo(record.run_as.identity, errors.write_end);
   }
 
   const int stdio[3] = {input.read_end.get(), output.write_end.get(),
@@ -214,10 +213,10 @@ std::string Launcher::DescribeFailure(const InstanceKey& key,
           : absl::StrFormat("%s '%s': %s", step, detail, ErrnoText(error));
   if (found == parts_.records.end()) return text;
   const config::WorkerConfig& config = found->second.config;
-  const Identity& identity = found->second.identity;
-  const std::string user =
-      identity.name.empty() ? absl::StrFormat("uid %d", identity.uid)
-                            : absl::StrFormat("user '%s'", identity.name);
+  const Identity& identity = found->second.run_as.identity;
+  const std::string user = identity.name.empty()
+                               ? absl::StrFormat("uid %d", identity.uid)
+                               : absl::StrFormat("user '%s'", identity.name);
   if (step == "exec" && error == ENOENT) {
     text += absl::StrFormat(
         "; the file or the interpreter named in its first line does not exist; "

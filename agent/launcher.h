@@ -33,9 +33,9 @@ class Launcher final : public supervisor::Processes,
                        public supervisor::Traffic {
  public:
   // What goes wrong before the keeper is asked; reported in a later turn.
-  using FailureCallback =
-      std::function<void(const supervisor::InstanceKey& key, std::string_view step,
-                         int error, std::string_view text)>;
+  using FailureCallback = std::function<void(const supervisor::InstanceKey& key,
+                                             std::string_view step, int error,
+                                             std::string_view text)>;
 
   struct Parts {
     EventLoop& loop;

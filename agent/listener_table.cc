@@ -10,7 +10,7 @@
 #include <absl/strings/str_cat.h>
 
 #include "agent/config/listen_address.h"
-#include "agent/listeners/listeners.h"
+#include "agent/listeners/listener.h"
 #include "base/log/log.h"
 
 namespace apm::agent {
@@ -28,8 +28,8 @@ std::string StoredName(const WorkerRecord& record,
 listeners::BindOptions OptionsFor(const WorkerRecord& record) {
   listeners::BindOptions options;
   options.socket_mode = record.config.socket_mode;
-  if (record.change_user) {
-    options.owner = {record.identity.uid, record.identity.gid};
+  if (record.run_as.change_user) {
+    options.owner = {record.run_as.identity.uid, record.run_as.identity.gid};
   }
   return options;
 }

@@ -48,8 +48,8 @@ std::optional<Stat> ReadStat(pid_t pid) {
     if (rest[at] == ' ') {
       ++field;
       uint64_t value = 0;
-      for (size_t i = at + 1; i < rest.size() && rest[i] >= '0' && rest[i] <= '9';
-           ++i) {
+      for (size_t i = at + 1;
+           i < rest.size() && rest[i] >= '0' && rest[i] <= '9'; ++i) {
         value = value * 10 + static_cast<uint64_t>(rest[i] - '0');
       }
       if (field == 14 || field == 15) stat.cpu_ticks += value;
@@ -79,9 +79,9 @@ ProcessUsage UsageSampler::Look(pid_t pid, uint64_t start_ticks,
   if (seen.start_ticks != start_ticks) {
     // starttime counts from boot, as CLOCK_MONOTONIC does on a host that was
     // never suspended; elsewhere the first figure is a little low.
-    seen = Seen{start_ticks, 0,
-                absl::Seconds(static_cast<double>(start_ticks) / ticks_per_second),
-                0};
+    seen = Seen{
+        start_ticks, 0,
+        absl::Seconds(static_cast<double>(start_ticks) / ticks_per_second), 0};
   }
   const absl::Duration passed = now - seen.at;
   if (passed >= kShortestInterval) {

@@ -60,8 +60,8 @@ absl::StatusOr<std::string> FindProgram(std::string_view exec,
                                         std::string_view cwd,
                                         std::string_view path) {
   if (exec.find('/') != std::string_view::npos) {
-    return CheckFile(exec,
-                     exec.front() == '/' ? std::string(exec) : Below(cwd, exec));
+    return CheckFile(
+        exec, exec.front() == '/' ? std::string(exec) : Below(cwd, exec));
   }
   for (absl::string_view folder :
        absl::StrSplit(absl::string_view(path.data(), path.size()), ':')) {

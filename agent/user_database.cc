@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -90,6 +91,12 @@ Identity DescribeUid(uid_t uid, gid_t gid) {
   return identity;
 }
 
+Identity OwnerOf(const std::string& path, const Identity& fallback) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || info.st_uid == 0) return fallback;
+  return DescribeUid(info.st_uid, info.st_gid);
+}
+
 absl::StatusOr<gid_t> FindGroup(std::string_view name) {
   const std::string terminated(name);
   std::vector<char> buffer;
@@ -103,9 +110,8 @@ absl::StatusOr<gid_t> FindGroup(std::string_view name) {
   if (error != 0) {
     return ErrnoStatus(error, absl::StrFormat("look up group '%s'", name));
   }
-  return absl::NotFoundError(
-      absl::StrFormat("no group '%s' on this host; create it with: groupadd %s",
-                      name, name));
+  return absl::NotFoundError(absl::StrFormat(
+      "no group '%s' on this host; create it with: groupadd %s", name, name));
 }
 
 }  // namespace apm::agent

@@ -28,6 +28,10 @@ absl::StatusOr<Identity> FindUser(std::string_view name);
 // A uid without an entry is a user without name or home, in group 'gid'.
 Identity DescribeUid(uid_t uid, gid_t gid);
 
+// Who owns the folder at `path`; `fallback` if that is root, or nobody can
+// tell since it does not exist.
+Identity OwnerOf(const std::string& path, const Identity& fallback);
+
 // kNotFound if there is no such group.
 absl::StatusOr<gid_t> FindGroup(std::string_view name);
 

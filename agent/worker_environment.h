@@ -16,10 +16,11 @@ namespace apm::agent {
 
 // What every worker of this agent shares.
 struct EnvironmentBase {
-  std::string path;             // PATH
-  std::map<std::string, std::string> locale;  // LANG, LC_*, TZ as the agent has.
-  std::string connectors;       // APM_CONNECTORS; empty: not installed.
-  std::string version;          // APM_VERSION
+  std::string path;  // PATH
+  std::map<std::string, std::string>
+      locale;              // LANG, LC_*, TZ as the agent has.
+  std::string connectors;  // APM_CONNECTORS; empty: not installed.
+  std::string version;     // APM_VERSION
 };
 
 // From this process's environment. Thread: main, before others start.

@@ -11,7 +11,7 @@
 
 #include "agent/agent_api.h"
 #include "agent/config/config.h"
-#include "agent/listeners/listeners.h"
+#include "agent/listeners/listener.h"
 #include "agent/user_database.h"
 
 namespace apm::agent {
@@ -22,13 +22,18 @@ struct OpenListener {
   listeners::BoundListener bound;
 };
 
+// Whom a worker's processes run as.
+struct RunAs {
+  Identity identity;
+  bool change_user = false;  // Else it is the daemon's own user.
+};
+
 struct WorkerRecord {
   uint32_t id = 0;  // Never 0, never used again by this agent.
   WorkerSource source = WorkerSource::kApi;
   config::WorkerConfig config;
   std::vector<uint32_t> instance_ids;
-  Identity identity;         // Whom its processes run as.
-  bool change_user = false;  // Else the daemon's own user.
+  RunAs run_as;
   uint32_t counter_slot = 0;
   std::vector<OpenListener> listeners;
   std::string bind_error;  // Why its listeners are not open; empty if they are.
