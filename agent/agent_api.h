@@ -22,6 +22,7 @@
 #include <absl/time/time.h>
 
 #include "agent/config/config.h"
+#include "agent/config/worker_fields.h"
 #include "agent/supervisor/stats.h"
 
 namespace apm::agent {
