@@ -35,6 +35,7 @@ const PREFIX_BYTES = 5;  // FRAME_START and the length.
 const MAX_PAYLOAD_BYTES = 16 << 20;
 const MAX_FRAME_BYTES = MAX_PAYLOAD_BYTES + (1 << 20);  // More is not a length.
 const OUTPUT_BYTES = 64 << 10;
+const NO_BYTES = Buffer.alloc(0);
 
 // --- JSON heads --------------------------------------------------------------
 
@@ -130,7 +131,9 @@ class FrameReader {
       } catch (error) {
         complain(`a frame from the agent has no JSON head: ${error.message}`);
       }
-      if (head !== null) this._onFrame(head, bytes.subarray(separator + 1, end));
+      if (head !== null) {
+        this._onFrame(head, separator + 1 === end ? NO_BYTES : bytes.subarray(separator + 1, end));
+      }
       at = end;
     }
     return at;
@@ -252,7 +255,7 @@ class FrameWriter {
   finish(done) {
     this.flush();
     if (this._stream.writableLength === 0) done();
-    else this._stream.write(Buffer.alloc(0), done);
+    else this._stream.write(NO_BYTES, done);
   }
 }
 

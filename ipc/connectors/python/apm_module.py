@@ -24,7 +24,6 @@ The API and its extensions: README.md beside this folder.
 Update in place: python3 apm_module.py -update
 """
 
-import hashlib
 import json
 import math
 import os
@@ -641,6 +640,7 @@ def _replace_file(path, source):
 
 
 def _update(path, url=None, option=None, pin=None):
+    import hashlib
     if url is not None and not (url.startswith('https://') and option == '--sha256' and pin):
         raise ValueError('a URL begins with https:// and needs its --sha256 DIGEST')
     source = _fetch_from_agent() if url is None else _fetch_from_url(url)
