@@ -61,7 +61,8 @@ class Worker:
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0, cwd=cwd,
-            env=dict(os.environ, APM_CONNECTORS=CONNECTORS, APM_INDEX='3', PYTHONDONTWRITEBYTECODE='1', **(env or {})))
+            env={**os.environ, 'APM_CONNECTORS': CONNECTORS, 'APM_INDEX': '3', 'PYTHONDONTWRITEBYTECODE': '1',
+                 **(env or {})})
         self.stdin = self._process.stdin.fileno()
         self.stdout = self._process.stdout.fileno()
         self.pid = self._process.pid

@@ -119,6 +119,43 @@ def test_the_file_beside_the_worker_is_found_by_its_name(lang, spawn, tmp_path):
     assert [payload for _, payload in worker.frames(2)] == [b'hi', b'']
 
 
+# --- Our examples ------------------------------------------------------------
+
+def example(spawn, lang, path):
+    worker = spawn(Worker, [INTERPRETERS[lang], os.path.join(ROOT, 'examples', path)])
+    worker.start()
+    return worker
+
+
+def test_example_hello(spawn):
+    worker = example(spawn, 'node', 'hello/server.js')
+    worker.send(request('a-1', query='name=you') + request('a-2', method='POST') + data('a-2', b'body') +
+                request('a-3', '/nothing'))
+    answers = worker.frames(5)
+    assert [payload for _, payload in answers] == [b'Hello you from instance 3\n', b'', b'body', b'', b'']
+    assert answers[4][0]['code'] == 404
+
+
+def test_example_python(spawn):
+    worker = example(spawn, 'python', 'python/server.py')
+    worker.send(request('a-1', '/a/b', query='name=you'))
+    (head, payload), _ = worker.frames(2)
+    assert head['x-status'] == '200'
+    assert json.loads(payload.decode()) == {
+        'you': '192.0.2.7', 'path': ['a', 'b'], 'query': {'name': 'you'}, 'cookies': {}, 'instance': '3'}
+
+
+def test_example_websocket_echo(spawn):
+    worker = example(spawn, 'node', 'websocket-echo/server.js')
+    worker.send(request('a-1', protocol='ws', _sessionData={'messages': 7}) + data('a-1', b'hi', data_type='text') +
+                data('a-1', b'bye', data_type='text'))
+    answers = worker.frames(5)
+    assert [head['_command'] for head, _ in answers] == [
+        'accept', 'saveSessionData', 'write', 'saveSessionData', 'closeConnection']
+    assert answers[2] == ({'_command': 'write', '_session': 'a-1', 'dataType': 'text'}, b'hi')
+    assert answers[3][0]['_sessionData'] == {'messages': 9}
+
+
 # --- Hello -------------------------------------------------------------------
 
 def test_hello_announces_exactly_what_the_connector_does(lang, spawn):
@@ -347,6 +384,7 @@ def https_source(tmp_path):
                 self.end_headers()
                 return
             self.send_response(200)
+            self.send_header('Content-Length', str(len(NEW)))
             self.end_headers()
             self.wfile.write(NEW)
 
