@@ -25,7 +25,7 @@ demo: build  ## See the product at work, about a minute
 	tools/demo
 
 run: build  ## The agent in the foreground with the example configuration
-	$(BIN)/apm-keeper --config examples/apm.conf --state-dir build/run --socket @apm-example
+	$(BIN)/apm-keeper --config examples/hello/apm.conf --state-dir build/run --socket @apm-example
 
 check: setup  ## The gates that CI runs: layering, format, sanitizers, fuzzing
 	tools/check

@@ -1,6 +1,6 @@
 // Answers by path; the tests say what they expect of each.
 const path = require('path');
-const { ApmModule } = require(path.join(process.env.APM_CONNECTORS, 'node', 'apm_module.node.js'));
+const ApmModule = require(path.join(process.env.APM_CONNECTORS, 'node', 'apm_module.node.js'));
 
 new ApmModule((session) => {
   if (session.protocol === 'ws') {
