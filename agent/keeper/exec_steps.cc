@@ -92,6 +92,10 @@ Result NewSession() {
 Result SetLimits(const ExecSpec& spec) {
   for (const internal::v1::Rlimit& limit : spec.rlimits()) {
     const rlimit values{limit.soft(), limit.hard()};
+    if (limit.resource() >= RLIMIT_NLIMITS) {
+      errno = EINVAL;
+      return Failed("rlimit", LimitName(limit.resource()));
+    }
     const auto resource = static_cast<__rlimit_resource>(limit.resource());
     if (setrlimit(resource, &values) != 0) {
       return Failed("rlimit", LimitName(limit.resource()));

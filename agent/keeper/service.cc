@@ -78,7 +78,7 @@ absl::Status Service::TryStart() {
 void Service::Send(std::string_view message, std::span<const int> fds) {
   if (!up()) return;
   const absl::Status status = channel_->Send(message, fds);
-  if (status.ok() || channel_->closed()) return;
+  if (status.ok() || absl::IsUnavailable(status)) return;  // Or on its way out.
   LogError("cannot send to " + name() +
            ", which is killed: " + std::string(status.message()));
   Kill();

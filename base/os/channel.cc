@@ -131,6 +131,9 @@ absl::Status Channel::Send(std::string_view message, std::span<const int> fds) {
   if (queue_.empty()) {
     const int error = SendPacket(socket_.get(), bytes, sent_fds);
     if (error == 0) return absl::OkStatus();
+    if (error == EPIPE || error == ECONNRESET) {
+      return absl::UnavailableError("channel peer has gone");
+    }
     if (error != EAGAIN && error != ENOBUFS && error != ETOOMANYREFS) {
       return ErrnoStatus(error, "send to a channel");
     }

@@ -124,6 +124,11 @@ TEST_F(ChannelTest, SaysWhenThePeerHasGone) {
   EXPECT_THAT(far_->Send("x"), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+TEST_F(ChannelTest, SaysWhenThePeerHadGoneBeforeSending) {
+  near_.reset();
+  EXPECT_THAT(far_->Send("x"), StatusIs(absl::StatusCode::kUnavailable));
+}
+
 TEST_F(ChannelTest, DeliversTheLastWordsOfAPeerThatGoesWithoutReading) {
   StartFar();
   ASSERT_THAT(far_->Send("never read"), IsOk());

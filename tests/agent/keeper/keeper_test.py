@@ -264,7 +264,7 @@ def test_spawn_of_an_exited_key_repeats_its_exit(agent):
 
 
 def test_start_ticks_are_those_of_proc(agent):
-    spawned, _, _ = start_waiting(agent)
+    spawned, *_pipes = start_waiting(agent)
     stat_text = open(f"/proc/{spawned.pid}/stat").read()
     assert int(stat_text.rsplit(")", 1)[1].split()[19]) == spawned.start_ticks
 
@@ -338,7 +338,7 @@ def test_exit_while_there_is_no_agent_is_told_to_the_next(keeper, agent):
 
 
 def test_acknowledging_what_runs_changes_nothing(agent):
-    spawned, stdin, _ = start_waiting(agent)
+    spawned, stdin, _output = start_waiting(agent)
     agent.send(ack_exit=pb.AckExit(key=key()))
     stdin.close()
     exited, _ = agent.expect("exited")
@@ -350,7 +350,7 @@ def test_acknowledging_what_runs_changes_nothing(agent):
 
 def test_signal_to_a_group_reaches_all_of_it(agent):
     # The child holds stdout too: its end is the end of all holders.
-    _, _, output = start_waiting(agent, script="/bin/sleep 1000 & echo $!; wait")
+    _, _stdin, output = start_waiting(agent, script="/bin/sleep 1000 & echo $!; wait")
     agent.send(signal=pb.Signal(key=key(), signal=signal.SIGKILL, to_group=True))
     exited, _ = agent.expect("exited")
     assert (exited.signaled, exited.status) == (True, signal.SIGKILL)
@@ -358,14 +358,14 @@ def test_signal_to_a_group_reaches_all_of_it(agent):
 
 
 def test_signal_to_a_group_reaches_what_its_dead_leader_left(agent):
-    _, _, output = start_waiting(agent, script="/bin/sleep 1000 & exit 0")
+    _, _stdin, output = start_waiting(agent, script="/bin/sleep 1000 & exit 0")
     agent.expect("exited")
     agent.send(signal=pb.Signal(key=key(), signal=signal.SIGKILL, to_group=True))
     output.read()
 
 
 def test_signal_to_a_process_spares_its_children(agent):
-    _, _, output = start_waiting(agent, script="/bin/sleep 1000 & echo $!; wait")
+    _, _stdin, output = start_waiting(agent, script="/bin/sleep 1000 & echo $!; wait")
     child = int(output.readline())
     agent.send(signal=pb.Signal(key=key(), signal=signal.SIGTERM))
     exited, _ = agent.expect("exited")
@@ -376,7 +376,7 @@ def test_signal_to_a_process_spares_its_children(agent):
 
 
 def test_signal_to_an_unknown_key_or_of_a_wrong_number_is_ignored(agent):
-    spawned, stdin, _ = start_waiting(agent)
+    spawned, stdin, _output = start_waiting(agent)
     agent.send(signal=pb.Signal(key=key("other"), signal=signal.SIGKILL, to_group=True))
     for number in (-1, 0, 65, 2**31 - 1):
         for to_group in (False, True):
@@ -447,7 +447,7 @@ def test_malformed_and_unknown_messages_are_ignored_and_counted(keeper, agent):
 
 
 def test_broken_packet_costs_the_agent_its_channel_and_nothing_else(keeper, agent):
-    spawned, _, _ = start_waiting(agent)
+    spawned, *_pipes = start_waiting(agent)
     agent.channel.socket.send(b"\1")  # Promises a memfd.
     agent.kill()
     assert [r.pid for r in keeper.agent().welcome.running] == [spawned.pid]
