@@ -18,10 +18,11 @@ enum class Severity : uint8_t {
 struct Diagnostic {
   Severity severity = Severity::kError;
   std::string file;
-  size_t line = 0;          // From 1; 0: about the file as a whole.
-  size_t column = 0;        // From 1, in characters.
-  size_t length = 0;        // Characters to underline, on this line.
-  std::string source_line;  // The offending line, without its newline.
+  size_t line = 0;      // From 1; 0: about the file as a whole.
+  size_t column = 0;    // From 1, in characters.
+  std::string excerpt;  // The line, or the part of a long one around `column`.
+  size_t caret = 0;     // Where `column` is in `excerpt`, from 1.
+  size_t length = 0;    // Characters to underline.
   std::string message;
   std::string hint;    // What to write instead; may be empty.
   std::string worker;  // Name of the worker it is in; empty: none or unnamed.

@@ -62,4 +62,9 @@ WorkerConfig BuildWorker(const WorkerFields& fields,
 absl::StatusOr<WorkerConfig> ValidateWorker(const WorkerFields& fields,
                                             const WorkerContext& context = {});
 
+// Whether `worker` can exist beside `others`: kAlreadyExists if its name or
+// one of its addresses is taken, naming by whom. Pass only other workers.
+absl::Status CheckTogether(const WorkerConfig& worker,
+                           const std::vector<WorkerConfig>& others);
+
 }  // namespace apm::config

@@ -35,6 +35,7 @@
 
 namespace apm::supervisor {
 
+class Instance;
 class Worker;
 struct Environment;
 
@@ -127,17 +128,19 @@ class Supervisor {
 
  private:
   class Turn;
+
   // Null, after `done` has got its kNotFound, if there is no such target.
   Worker* Resolve(const Target& target, const Done& done);
-  bool RefusedForShutdown(const Done& done);
-  void SettleWorker(const std::string& name);
-  void FinishTurn();
+  // The same for commands that start something; null with kUnavailable too.
+  Worker* ResolveToStart(const Target& target, const Done& done);
+  Instance* FindInstance(const InstanceKey& key);
+  void Settle(const std::string& worker);
+  void RunCompleted();
 
   std::unique_ptr<Environment> environment_;
   std::map<std::string, std::unique_ptr<Worker>, std::less<>> workers_;
   int turn_depth_ = 0;
-  bool stopping_all_ = false;
-  std::vector<Done> stop_all_waiters_;
+  bool shut_down_ = false;  // StopAll was called.
 };
 
 }  // namespace apm::supervisor

@@ -29,7 +29,8 @@ struct Backoff {
 };
 
 // `failures` within `window` make a crash loop: from then on one attempt each
-// `retry`, until one is ready for Backoff::reset or a person says start.
+// `retry`, until one is ready for Backoff::reset or a person says start. With
+// `failures` 0 there are no crash loops.
 struct CrashLoop {
   size_t failures = 10;
   absl::Duration window = absl::Minutes(5);

@@ -190,7 +190,9 @@ void Channel::Receive() {
     header.msg_controllen = sizeof control;
     const ssize_t size =
         recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
+    // A peer that has gone without reading all we sent: said once, ahead of
+    // what it sent before.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (size < 0 && errno == EAGAIN) break;
     if (size <= 0) {
       Close(size == 0 ? absl::UnavailableError("channel peer has gone")
