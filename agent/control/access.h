@@ -18,7 +18,6 @@
 
 #include <absl/status/status.h>
 
-#include "agent/control/control_server.h"
 #include "agent/control/peer.h"
 
 namespace apm::control {
@@ -42,8 +41,15 @@ enum class Method : uint8_t {
   kReadLog,
 };
 
+// A group whose members may operate workers. Resolved by the composition, at
+// start: the name service must not be asked on the loop.
+struct AllowedGroup {
+  gid_t gid = 0;
+  std::string name;
+};
+
 struct AccessPolicy {
-  uid_t owner = 0;
+  uid_t owner = 0;  // The daemon's user.
   std::vector<AllowedGroup> allow_groups;
 };
 

@@ -21,17 +21,14 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
-#include "agent/agent_api.h"
+#include "agent/control/access.h"
 #include "base/os/event_loop.h"
 
-namespace apm::control {
+namespace apm::agent {
+class AgentApi;
+}
 
-// A group whose members may operate workers. Resolved by the composition, at
-// start: the name service must not be asked on the loop.
-struct AllowedGroup {
-  gid_t gid = 0;
-  std::string name;
-};
+namespace apm::control {
 
 struct ControlOptions {
   // "@apm" is an abstract socket, "/run/apm/control.sock" a path.
