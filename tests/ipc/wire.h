@@ -50,14 +50,16 @@ inline std::string Stray(std::string_view bytes) {
 // What a decoder gave out so far, adjacent stray runs joined.
 class Transcript {
  public:
-  void Drain(FrameDecoder& decoder) {
-    while (const std::optional<DecodedItem> item = decoder.Next()) {
-      if (const auto* stray = std::get_if<StrayBytes>(&*item)) {
-        AddStray(stray->bytes);
-      } else {
-        AddFrame(std::get<WorkerFrame>(*item));
-      }
+  void Add(const DecodedItem& item) {
+    if (const auto* stray = std::get_if<StrayBytes>(&item)) {
+      AddStray(stray->bytes);
+    } else {
+      AddFrame(std::get<WorkerFrame>(item));
     }
+  }
+
+  void Drain(FrameDecoder& decoder) {
+    while (const std::optional<DecodedItem> item = decoder.Next()) Add(*item);
   }
 
   void Feed(FrameDecoder& decoder, std::string_view bytes) {
