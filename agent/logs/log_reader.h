@@ -14,15 +14,16 @@
 
 namespace apm::logs {
 
-// What one call may return and may look through, whatever is asked.
+// What one call may return and may look through, whatever is asked. The bytes
+// are chosen to fit into one message of those who ask (gRPC: 4 MiB).
 inline constexpr size_t kMaxReadLines = 10'000;
-inline constexpr size_t kMaxReadBytes = size_t{8} << 20;
+inline constexpr size_t kMaxReadBytes = size_t{3} << 20;
 inline constexpr size_t kMaxScanBytes = size_t{256} << 20;
 
 struct LogFilter {
-  std::optional<uint32_t> instance;
-  std::optional<Stream> stream;
-  std::string contains;  // Empty: every line.
+  std::optional<uint32_t> instance = std::nullopt;
+  std::optional<Stream> stream = std::nullopt;
+  std::string contains = {};  // Empty: every line.
 };
 
 // The last `count` lines that pass `filter`, oldest first; fewer where the

@@ -4,12 +4,11 @@
 //   store->AddStream("web", 0, Stream::kErr, std::move(read_end));
 //   store->Path("web");  // "/var/log/apm/web.log": log_line.h, log_reader.h.
 //
-// A disk that is full or slow never stops a worker: lines are dropped and
-// counted instead, and reading goes on.
+// A full disk never stops a worker: lines are dropped and counted instead, and
+// reading goes on.
 
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,10 +27,6 @@
 #include "base/os/unique_fd.h"
 
 namespace apm::logs {
-
-// What RecentErrors keeps for each instance.
-inline constexpr size_t kRecentErrorLines = 50;
-inline constexpr size_t kRecentErrorBytes = 1024;  // Of one line.
 
 class LogCollector;
 
@@ -59,8 +54,9 @@ class LogStore {
   // its recent errors.
   void RemoveWorker(std::string worker);
 
-  // The last lines of stderr, oldest first; across restarts. To see those of a
-  // process that has just died, call it from Flush.
+  // The last lines of stderr (kRecentErrorLines), oldest first; across
+  // restarts. To be sure of those of a process that has just died, ask from
+  // within Flush.
   std::vector<std::string> RecentErrors(std::string_view worker,
                                         uint32_t instance) const;
 
@@ -77,7 +73,6 @@ class LogStore {
   LogStore(std::string folder, std::unique_ptr<EventLoop> loop,
            WriteFunction write);
 
-  const std::string folder_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<LogCollector> collector_;  // Runs on thread_.
   std::thread thread_;

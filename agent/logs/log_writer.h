@@ -1,7 +1,7 @@
 // Owns one worker's log file.
 //
-// Appends whole batches with one write each and never blocks on anything but
-// the disk. The one place that knows the file: rotation belongs here.
+// Appends whole batches with one write each. The one place that knows the
+// file: rotation belongs here.
 
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/os/unique_fd.h"
 
@@ -35,6 +36,7 @@ class LogWriter {
 
  private:
   bool Open();
+  size_t WriteAll(std::string_view bytes);
 
   const std::string path_;
   const WriteFunction write_;
