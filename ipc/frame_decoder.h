@@ -77,15 +77,19 @@ class FrameDecoder {
   // What is known about the 0x05 that may start a frame, so that no byte of
   // its head is looked at twice however the input is cut.
   struct Candidate {
-    size_t scanned_bytes = 0;  // Of the head, without a separator.
-    size_t head_bytes = 0;     // Known once the separator is found.
+    size_t scanned_bytes = 0;  // Of the head, without finding a separator.
+    size_t head_bytes = 0;     // 0 until the separator is found.
+    size_t payload_bytes = 0;  // Valid when head_bytes is.
     HeadProblem problem = HeadProblem::kNone;
     bool head_is_current = false;  // parser_ points into view_.
   };
 
+  // `bytes` begins with the candidate's 0x05, `body` is what follows the
+  // length.
   Verdict Examine(std::string_view bytes);
-  bool FindHead(std::string_view bytes, size_t length, Verdict& verdict);
-  WorkerFrame TakeFrame(std::string_view bytes);
+  Verdict FindHead(std::string_view body, size_t length);
+  Verdict Incomplete();
+  WorkerFrame TakeFrame();
   void KeepRest();
 
   WorkerHeadParser parser_;

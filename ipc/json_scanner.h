@@ -5,9 +5,9 @@
 //   if (!scanner.ReadValue(value) || !scanner.AtEnd()) return kNotJson;
 //
 // Strict RFC 8259: UTF-8 is checked, no raw control characters in strings,
-// nesting up to kMaxJsonDepth. Duplicate keys are the caller's business. A
-// lone surrogate escape, which the grammar allows and no UTF-8 can express,
-// becomes U+FFFD. Does not convert numbers.
+// a value nests up to kMaxJsonDepth levels. Duplicate keys are the caller's
+// business. A lone surrogate escape, which the grammar allows and no UTF-8 can
+// express, becomes U+FFFD. Does not convert numbers.
 
 #pragma once
 
@@ -32,8 +32,8 @@ enum class JsonType : uint8_t {
 
 struct JsonValue {
   JsonType type = JsonType::kNull;
-  // A string without quotes and escapes; else the text as it stands.
-  std::string_view text;
+  std::string_view raw;   // As it stands in the input.
+  std::string_view text;  // A string without quotes and escapes; else `raw`.
 };
 
 // Thread-compatible. After a read returned false the scanner is not used again.
@@ -63,13 +63,15 @@ class JsonScanner {
   void SkipSpace();
   bool Accept(char c);
   bool AcceptWord(std::string_view word);
+  bool SkipPlain();  // To the next quote or backslash of a string.
   bool ReadString(std::string_view& string);
-  bool ReadEscapes(const char* from, std::string_view& string);
   bool ReadEscape();
   bool ReadUnicodeEscape();
   bool SkipString();
+  bool SkipDigits();
   bool SkipNumber();
   bool SkipScalar();
+  bool SkipKey();
   bool SkipNested();
 
   const char* at_;

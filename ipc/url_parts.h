@@ -24,6 +24,8 @@ void AppendPercentDecoded(std::string_view text, bool plus_is_space,
 // Thread-compatible.
 class UrlParts {
  public:
+  // The results are views into the argument or into this object.
+
   // The segments of `path`, split on `/`, then decoded; empty ones are left
   // out: "/a//b%20c/" is "a", "b c".
   const std::vector<std::string_view>& ParsePath(std::string_view path);
@@ -39,14 +41,18 @@ class UrlParts {
   const std::vector<Field>& ParseCookies(std::string_view header);
 
  private:
+  void Start(std::string_view text);
   std::string_view Decode(std::string_view text, bool plus_is_space);
-  void GroupByName();
+  // Fills order_ and first_of_name_; true if a name occurs twice.
+  bool FindFirstOfName();
+  void CopyInOrder();
 
   std::string decoded_;
   std::vector<std::string_view> segments_;
   std::vector<Field> fields_;
-  std::vector<size_t> order_;
-  std::vector<Field> grouped_;
+  std::vector<size_t> order_;          // Indices into fields_.
+  std::vector<size_t> first_of_name_;  // Of each field: an index into fields_.
+  std::vector<Field> reordered_;
 };
 
 }  // namespace apm::ipc

@@ -53,7 +53,8 @@ enum class HeadProblem : uint8_t {
 // For logs: "unknown command".
 std::string_view HeadProblemText(HeadProblem problem);
 
-// At the top level of a head, and in its `_trailers` and `labels`.
+// Bounds the keys of a head, of its `_trailers` and of its `labels`, and the
+// fields that their arrays become.
 inline constexpr size_t kMaxHeadKeys = 256;
 
 enum class MetricType : uint8_t { kCounter, kGauge, kTiming };
@@ -107,8 +108,8 @@ struct WorkerHead {
 // Thread-compatible.
 class WorkerHeadParser {
  public:
-  // Parses one head. After kNone head() is complete; after kUnknownCommand
-  // and kNoCommand only its session is set; else it is empty.
+  // Parses one head. head() is complete after kNone; after kNoCommand and
+  // kUnknownCommand only its session is of use, after the others nothing.
   HeadProblem Parse(std::string_view json);
 
   const WorkerHead& head() const { return head_; }
@@ -120,22 +121,30 @@ class WorkerHeadParser {
     JsonValue value;
   };
 
+  void Clear();
   bool ReadEntries(JsonScanner& scanner, std::vector<Entry>& entries,
                    bool& too_many);
-  void Clear();
-  void FillWrite();
-  void FillFields(const JsonValue& object, std::vector<Field>& fields);
-  void AddHeader(std::string_view name, const JsonValue& value);
-  void FillClose();
-  void FillMetric();
-  void FillHello();
   const JsonValue* Find(std::string_view key) const;
-  std::string_view Text(std::string_view key) const;
+  std::string_view Text(std::string_view key);
+
+  // Each is false if there are more than kMaxHeadKeys of something.
+  bool Fill();
+  bool FillWrite();
+  bool FillMetric();
+  bool FillHello();
+  bool FillFields(const JsonValue& object, std::vector<Field>& fields);
+  bool AddField(std::string_view name, const JsonValue& value,
+                std::vector<Field>& fields);
+  bool AddScalar(std::string_view name, const JsonValue& value,
+                 std::vector<Field>& fields);
+  void FillDataType(const JsonValue& value);
+  void FillClose();
 
   WorkerHead head_;
   std::vector<Entry> entries_;
-  std::vector<Entry> nested_;  // Of `_trailers` or `labels`.
-  std::string unescaped_;      // Backs the strings that had escapes.
+  std::vector<Entry> nested_;    // Of `_trailers` or `labels`.
+  std::vector<Field> elements_;  // Of `features`.
+  std::string unescaped_;        // Backs the strings that had escapes.
 };
 
 }  // namespace apm::ipc

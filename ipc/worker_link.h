@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -116,6 +118,22 @@ class WorkerLink {
  private:
   WorkerLink(EventLoop& loop, UniqueFd to_worker, UniqueFd from_worker,
              std::span<char> scratch, Handler& handler, const Options& options);
+
+  void Flush();
+  void WriteOnce();
+  void ForgetSent();
+  absl::Status WatchWritable(bool full);
+  void UpdateCongestion();
+  void FailWrite(int error);
+
+  void OnReadable();
+  ssize_t ReadOnce(std::span<char> buffer);
+  void ReadToEnd();
+  bool Deliver();  // False if the link was closed or destroyed meanwhile.
+  void DeliverFrame(const WorkerFrame& frame);
+  void WatchForStray(absl::Duration delay);
+  void OnStrayTimer();
+  void CloseAndTell(LinkEnd end, const absl::Status& status);
 
   EventLoop& loop_;
   UniqueFd to_worker_;

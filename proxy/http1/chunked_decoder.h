@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,21 +69,27 @@ class ChunkedDecoder {
 
  private:
   enum class State : uint8_t {
-    kSize,
+    kSizeLine,
     kData,
-    kDataEnd,
+    kDataCr,
+    kDataLf,
     kTrailers,
     kEnd,
     kError,
   };
 
-  Event Fail(int status, std::string_view reason);
-  bool TakeLine(std::string_view& input, size_t limit);
-  bool ReadSizeLine();
-  bool ReadTrailerLine();
+  bool Fail(int status, std::string_view reason);
+  bool TakeLine(std::string_view& input, size_t max_bytes);
+  bool TakeSizeLine(std::string_view& input);
+  bool TakeData(std::string_view& input);
+  bool TakeByte(std::string_view& input, char expected, State next);
+  bool TakeTrailerLine(std::string_view& input);
+  bool ReadSizeLine(std::string_view line);
+  bool ReadExtensions(std::string_view extensions);
+  bool ReadTrailer(std::span<char> line);
 
   const ChunkedLimits limits_;
-  State state_ = State::kSize;
+  State state_ = State::kSizeLine;
   uint64_t remaining_ = 0;  // Of the chunk being received.
   uint64_t announced_bytes_ = 0;
   size_t extension_bytes_ = 0;

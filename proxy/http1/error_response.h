@@ -22,8 +22,8 @@ struct ErrorResponse {
 // Adds what its status requires: Allow for 405 (RFC 9110 15.5.6), Upgrade and
 // Sec-WebSocket-Version for 426 (15.5.22, RFC 6455 4.4), Cache-Control:
 // no-store. Returns whether the connection may live: `exchange.keep_alive`,
-// except after 400, 408, 413, 414, 431, 501 and 505, where the next message
-// cannot be found.
+// except after 400, 405, 408, 413, 414, 431, 501 and 505, where the next
+// message cannot be found.
 bool AppendErrorResponse(const Exchange& exchange, const ErrorResponse& error,
                          std::string_view date_line, std::string& out);
 

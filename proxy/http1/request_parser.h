@@ -76,23 +76,30 @@ class RequestParser {
     kRequestLine,
     kFields,
     kComplete,
-    kError
+    kError,
   };
 
-  Result Fail(int status, std::string_view reason);
-  Result Complete(std::span<char> input);
-  bool ReadStart(std::span<char> input);
-  bool ReadRequestLine(std::string_view line);
-  bool ReadField(std::span<char> input, size_t end);
-  bool ReadTarget(std::string_view target);
+  bool Fail(int status, std::string_view reason);
+  bool ReadStart(std::string_view input);
+  bool FindLineEnd(std::string_view input, size_t& line_feed);
+  bool ReadLine(std::span<char> input, size_t line_feed);
+  bool ReadRequestLine(std::string_view input, size_t end);
   bool ReadVersion(std::string_view version);
+  bool ReadTarget(std::string_view target);
+  bool ReadAbsoluteForm(std::string_view target);
+  bool ReadField(std::span<char> input, size_t end);
+  bool Complete(std::string_view input);
 
   const RequestLimits limits_;
   State state_ = State::kStart;
   size_t line_begin_ = 0;   // First byte not yet read.
   size_t scanned_ = 0;      // No line feed in [line_begin_, scanned_).
   size_t field_count_ = 0;  // Including the dropped ones.
-  Range method_, target_;
+  Range method_;
+  Range target_;
+  Range authority_;  // Of an absolute-form.
+  Range path_;
+  Range query_;
   std::vector<FieldRange> ranges_;
   Request request_;
   ParseError error_;

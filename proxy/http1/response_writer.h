@@ -54,7 +54,7 @@ struct ResponseFraming {
 // Returns kInvalidArgument, with `out` unchanged, if the answer must not be
 // sent: a status outside 200..599, a field name that is not a token, a value
 // with CR, LF, NUL or another control byte, a Content-Length that is no number,
-// given twice differently, or not `body_bytes`. The caller answers 502.
+// given twice, or not `body_bytes`. The caller answers 502.
 absl::StatusOr<ResponseFraming> AppendResponseHead(
     const Exchange& exchange, int status, std::span<const Field> fields,
     std::optional<uint64_t> body_bytes, std::string_view date_line,

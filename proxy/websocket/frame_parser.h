@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +22,7 @@
 #include <absl/time/time.h>
 
 #include "proxy/websocket/close_code.h"
+#include "proxy/websocket/mask.h"
 #include "proxy/websocket/utf8.h"
 
 namespace apm::websocket {
@@ -88,26 +90,30 @@ class FrameParser {
     kPong = 10,
   };
 
-  Event Fail(CloseCode code, std::string_view reason);
+  bool Fail(CloseCode code, std::string_view reason);
+  size_t HeaderBytes() const;
   bool TakeHeader(std::span<char>& input);
-  bool AcceptHeader(absl::Duration now);
+  bool ReadHeader();
+  bool ReadLength();
   bool AcceptControl(absl::Duration now);
   bool AcceptData();
   bool TakePayload(std::span<char>& input);
+  bool IsControl() const { return opcode_ >= Opcode::kClose; }
   Event EndFrame();
+  Event EndMessage();
   Event EndClose();
 
   const FrameLimits limits_;
   State state_ = State::kHeader;
 
   // The frame being received.
-  unsigned char header_[14];
+  std::array<uint8_t, 14> header_;
   size_t header_size_ = 0;
   Opcode opcode_ = Opcode::kContinuation;
   bool final_ = false;
-  uint64_t remaining_ = 0;  // Payload bytes still to come.
-  unsigned char mask_[4];   // Turned so that mask_[0] is for the next byte.
-  char control_[125];       // Payload of a control frame cut in two.
+  uint64_t remaining_ = 0;         // Payload bytes still to come.
+  MaskingKey key_;                 // For the next byte of the payload.
+  std::array<char, 125> control_;  // A control frame that was cut in two.
   size_t control_size_ = 0;
 
   // The message being received. Control frames may come between its fragments.
@@ -118,8 +124,7 @@ class FrameParser {
   std::string message_;  // Grows with what arrives, not with what is announced.
   Utf8Validator utf8_;
 
-  absl::Duration control_due_ =
-      -absl::InfiniteDuration();  // See AcceptControl.
+  absl::Duration control_due_ = -absl::InfiniteDuration();
   std::string_view payload_;
   CloseCode close_code_ = CloseCode::kNoStatus;
   std::string_view error_;
