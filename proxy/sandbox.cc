@@ -43,8 +43,7 @@ constexpr const char* kAllowed[] = {
     "getsockopt", "setsockopt", "getsockname", "getpeername",
     // Waiting.
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll",
-    "eventfd2", "timerfd_create", "timerfd_settime", "futex",
-    "restart_syscall",
+    "eventfd2", "timerfd_create", "timerfd_settime", "futex", "restart_syscall",
     // Memory.
     "brk", "munmap", "mremap", "madvise",
     // Time, chance and ourselves.
@@ -82,9 +81,8 @@ absl::Status ClearCapabilities() {
 }
 
 absl::Status BecomeUser(uid_t uid, gid_t gid) {
-  for (int capability = 0;
-       prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0 &&
-       prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0 &&
+                           prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;
        ++capability) {
   }
   if (setgroups(0, nullptr) != 0) return ErrnoStatus(errno, "drop groups");

@@ -41,11 +41,15 @@ class ClientSocket {
   // Reads once into the kit. kNothing also if there is no room. `may_move`:
   // nobody holds views of unread bytes.
   ReadResult Read(bool may_move);
+  // Would Read() find room?
+  bool HasRoom(bool may_move) const {
+    return !kit_ || kit_->end < kInputBytes || (may_move && kit_->begin > 0);
+  }
   bool ended() const { return ended_; }  // The client sends no more.
 
   bool has_input() const { return kit_ && !kit_->empty(); }
   // REQUIRES: something has been read and the kit not been given back.
-  InputKit& kit() { return *kit_; }
+  InputKit& kit() const { return *kit_; }
   // REQUIRES: nobody holds views of it or the state of its parsers.
   void GiveBackKit();
 

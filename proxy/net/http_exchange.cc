@@ -20,6 +20,8 @@
 namespace apm::net {
 namespace {
 
+using proxy::Add;
+
 constexpr int kRetryAfterSeconds = 1;
 // So much of an unread body is read and dropped to save the connection.
 constexpr uint64_t kMaxDrainedBytes = uint64_t{64} << 10;
@@ -123,8 +125,15 @@ http1::Exchange HttpExchange::Wishes() const {
       (!expect_continue_ && body_.left_bytes() <= kMaxDrainedBytes);
   return {.version = version_,
           .head_request = head_request_,
-          .keep_alive = keep_alive_ && body_in_reach && !socket_.ended() &&
+          .keep_alive = keep_alive_ && body_in_reach && MoreMayCome() &&
                         !listener_.closing && !context_.draining};
+}
+
+// Of a client that stopped sending, what it had sent before is still answered.
+bool HttpExchange::MoreMayCome() const {
+  if (!socket_.ended()) return true;
+  const size_t head_bytes = request_ != nullptr ? request_->head_bytes : 0;
+  return socket_.has_input() && socket_.kit().unread().size() > head_bytes;
 }
 
 void HttpExchange::PumpBody() {
@@ -204,6 +213,7 @@ void HttpExchange::OnWorkerFrame(const ipc::WorkerHead& head,
       if (raw) {
         response_ = Response::kRaw;
         status_ = 200;  // For the log: the worker's bytes are not looked at.
+        wait_deadline_ = absl::InfiniteDuration();
         DropHead();
         TakeOutput(payload, /*raw=*/true);
       } else if (first) {
@@ -331,7 +341,8 @@ void HttpExchange::EndBody() {
     Break({});
     return;
   }
-  Finish(status_, framing_.keep_alive && body_.left_bytes() <= kMaxDrainedBytes);
+  Finish(status_,
+         framing_.keep_alive && body_.left_bytes() <= kMaxDrainedBytes);
 }
 
 void HttpExchange::OnWorkerLost(upstream::Loss) {
@@ -354,7 +365,9 @@ void HttpExchange::Fail(int status, std::string_view detail,
   }
   response_ = Response::kNone;
   EndSession(reason);
-  http1::ErrorResponse error{.status = status, .detail = detail};
+  http1::ErrorResponse error;
+  error.status = status;
+  error.detail = detail;
   if (status == 503) error.retry_after_seconds = kRetryAfterSeconds;
   const bool live = http1::AppendErrorResponse(
       Wishes(), error, context_.DateNow(), socket_.output());
@@ -370,8 +383,8 @@ void HttpExchange::Finish(int status, bool keep_alive) {
 }
 
 void HttpExchange::Break(std::string_view reason) {
-  const bool reset = response_ == Response::kRaw ||
-                     framing_.framing == http1::Framing::kClose;
+  const bool reset =
+      response_ == Response::kRaw || framing_.framing == http1::Framing::kClose;
   EndSession(reason);
   response_ = Response::kDone;
   wait_deadline_ = absl::InfiniteDuration();

@@ -94,6 +94,7 @@ class HttpExchange final : public upstream::SessionPeer {
   enum class Response : uint8_t { kNone, kHeld, kStreaming, kRaw, kDone };
 
   http1::Exchange Wishes() const;
+  bool MoreMayCome() const;
   upstream::Worker& worker() const { return *listener_.route->worker; }
   void SendFirstFrame();
   void DropHead();
@@ -133,7 +134,7 @@ class HttpExchange final : public upstream::SessionPeer {
   // Of the response.
   Response response_ = Response::kDone;
   int status_ = 0;
-  std::string held_text_;                 // Backs held_fields_.
+  std::string held_text_;  // Backs held_fields_.
   std::vector<http1::Field> held_fields_;
   std::string held_body_;
   http1::ResponseFraming framing_;

@@ -21,7 +21,7 @@ struct Route {
   std::unique_ptr<upstream::Worker> worker;
   client_address::Policy policy;
   std::unique_ptr<proxy::AccessLog> access_log;  // Null: none.
-  bool retired = false;  // No longer in the snapshot.
+  bool retired = false;                          // No longer in the snapshot.
 };
 
 // Owned by the shard; outlives its connections.

@@ -6,8 +6,10 @@
 #include <time.h>
 
 #include <string_view>
+#include <vector>
 
 #include "base/os/event_loop.h"
+#include "proxy/access_log.h"
 #include "proxy/counters.h"
 #include "proxy/http1/date_line.h"
 #include "proxy/net/input_kit.h"
@@ -29,6 +31,9 @@ class ConnectionOwner {
 };
 
 struct NetContext {
+  NetContext(EventLoop& event_loop, ConnectionOwner& connection_owner)
+      : loop(event_loop), owner(connection_owner) {}
+
   EventLoop& loop;
   ConnectionOwner& owner;
   InputKitPool kits;
@@ -37,6 +42,7 @@ struct NetContext {
   routing::ClientLimits limits;
   proxy::CountersHeader* counters = nullptr;
   bool draining = false;  // No connection outlives its next answer.
+  std::vector<proxy::AccessLog*> logs_to_flush;  // At the end of this turn.
 
   std::string_view DateNow() { return date.At(time(nullptr)); }
 };

@@ -13,8 +13,7 @@ void RequestBody::Begin(const http1::Request& request, uint64_t max_bytes) {
   kind_ = request.body;
   max_bytes_ = max_bytes;
   received_ = 0;
-  remaining_ =
-      kind_ == http1::BodyKind::kLength ? request.content_length : 0;
+  remaining_ = kind_ == http1::BodyKind::kLength ? request.content_length : 0;
   whole_ = kind_ == http1::BodyKind::kLength && remaining_ <= kInputBytes;
   done_ = kind_ == http1::BodyKind::kNone ||
           (kind_ == http1::BodyKind::kLength && remaining_ == 0);
@@ -35,8 +34,8 @@ RequestBody::Result RequestBody::Next(InputKit& kit, Piece& piece) {
 
 RequestBody::Result RequestBody::NextOfLength(InputKit& kit, Piece& piece) {
   if (remaining_ > max_bytes_) return Result::kTooLarge;
-  const auto available = static_cast<size_t>(
-      std::min<uint64_t>(kit.unread().size(), remaining_));
+  const auto available =
+      static_cast<size_t>(std::min<uint64_t>(kit.unread().size(), remaining_));
   if (available == 0 || (whole_ && available < remaining_)) {
     return Result::kNeedMore;
   }

@@ -4,13 +4,13 @@
 
 #include <string_view>
 
-#include <absl/strings/str_cat.h>
-
 #include "proxy/access_log.h"
 #include "proxy/counters.h"
 
 namespace apm::net {
 namespace {
+
+using proxy::Add;
 
 std::string_view ValueOf(const http1::Request& request, std::string_view name) {
   const http1::Field* field = request.Find(name);
@@ -44,8 +44,8 @@ void RequestRecord::Begin(NetContext& context, Listener& listener,
   request_line_.assign(request.method);
   request_line_ += ' ';
   request_line_ += request.target;
-  request_line_ += request.version == http1::Version::kHttp11 ? " HTTP/1.1"
-                                                              : " HTTP/1.0";
+  request_line_ +=
+      request.version == http1::Version::kHttp11 ? " HTTP/1.1" : " HTTP/1.0";
   referer_ = ValueOf(request, "referer");
   user_agent_ = ValueOf(request, "user-agent");
 }
@@ -58,14 +58,16 @@ void RequestRecord::End(NetContext& context, Listener& listener, int status) {
   CountStatus(counters, status);
   // A log that appeared in the meantime knows nothing of this request.
   if (!listener.route->access_log || request_line_.empty()) return;
-  listener.route->access_log->Add({.remote = remote_,
-                                   .request_line = request_line_,
-                                   .status = status,
-                                   .body_bytes = body_bytes_,
-                                   .referer = referer_,
-                                   .user_agent = user_agent_,
-                                   .took = context.loop.Now() - started_},
-                                  time(nullptr));
+  proxy::AccessLog& log = *listener.route->access_log;
+  if (log.empty()) context.logs_to_flush.push_back(&log);
+  log.Add({.remote = remote_,
+           .request_line = request_line_,
+           .status = status,
+           .body_bytes = body_bytes_,
+           .referer = referer_,
+           .user_agent = user_agent_,
+           .took = context.loop.Now() - started_},
+          time(nullptr));
   request_line_.clear();
 }
 

@@ -12,6 +12,8 @@
 namespace apm::net {
 namespace {
 
+using proxy::Add;
+
 constexpr std::string_view kForwardedFor = "x-forwarded-for";
 
 }  // namespace

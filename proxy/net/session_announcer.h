@@ -24,8 +24,8 @@ class SessionAnnouncer {
   // Appends the frame to the session's instance. `protocol` is "http" or "ws".
   // kResourceExhausted if the head is too large for a worker.
   absl::Status Announce(upstream::Session& session, std::string_view protocol,
-                        const http1::Request& request,
-                        const Listener& listener, const Peer& peer);
+                        const http1::Request& request, const Listener& listener,
+                        const Peer& peer);
 
   // The client of `request` as text: for the log. Valid until the next call.
   std::string_view ClientOf(const http1::Request& request,

@@ -20,6 +20,11 @@
 #include "proxy/upstream/worker.h"
 
 namespace apm::upstream {
+namespace {
+
+using proxy::Add;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(
     UpstreamContext& context, Worker& worker, const InstanceKey& key,

@@ -16,15 +16,15 @@
 namespace apm::upstream {
 namespace {
 
+using proxy::Add;
+
 constexpr size_t kShownBytes = 200;  // Of a frame that cannot be obeyed.
 
 }  // namespace
 
 Worker::Worker(UpstreamContext& context, routing::WorkerSettings settings,
                proxy::WorkerCounters& counters)
-    : context_(context),
-      settings_(std::move(settings)),
-      counters_(&counters) {}
+    : context_(context), settings_(std::move(settings)), counters_(&counters) {}
 
 Worker::~Worker() {
   while (!instances_.empty()) Remove(*instances_.back(), Loss::kDetached);
