@@ -21,7 +21,6 @@ import json
 import mmap
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -34,7 +33,6 @@ DEADLINE = 10.0
 BINARY = os.path.join(os.environ["APM_BIN_DIR"], "apm-proxy")
 
 F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW = 1033, 2, 4
-MAX_FDS = 253
 
 # Layout: proxy/counters.h.
 HEADER_FIELDS = ["magic", "layout", "connections_opened", "connections_closed",
@@ -377,7 +375,8 @@ class Proxy:
                  unix=False, max_connections=0, access_log=False):
         self.folder = tempfile.TemporaryDirectory(prefix="apm-proxy-test-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
-        self.workers, self.clients, self.listeners = [], [], {}
+        self.workers, self.clients, self.processes = [], [], []
+        self.listeners = {}
         self.generations = itertools.count(1)
         self.route = dict(id=1, name="web", counter_slot=0, **(route or {}))
         self.limits, self.max_connections = limits or {}, max_connections
@@ -441,7 +440,25 @@ class Proxy:
         self.workers.append(worker)
         return worker
 
-    def connect(self, address=None, family=None):
+    def attach_process(self, argv, instance=0, worker_id=1, env=None):
+        """A real worker: a program behind real pipes."""
+        stdin, to_worker = os.pipe()
+        from_worker, stdout = os.pipe()
+        stray_out, stray = os.pipe()
+        process = subprocess.Popen(argv, stdin=stdin, stdout=stdout,
+                                   stderr=self.log,
+                                   env={**os.environ, **(env or {})})
+        self.processes.append(process)
+        self.command(attach_worker=proxy_pb2.AttachWorker(
+            worker_id=worker_id, instance=instance,
+            generation=next(self.generations)),
+            fds=[to_worker, from_worker, stray])
+        for fd in (stdin, to_worker, from_worker, stdout, stray):
+            os.close(fd)
+        process.stray = stray_out
+        return process
+
+    def connect(self, address=None):
         address = address or self.default
         sock = socket.socket(socket.AF_UNIX if isinstance(address, str)
                              else socket.AF_INET)
@@ -451,8 +468,8 @@ class Proxy:
         self.clients.append(client)
         return client
 
-    def command(self, **body):
-        self.agent.send(proxy_pb2.ToProxy(**body))
+    def command(self, fds=(), **body):
+        self.agent.send(proxy_pb2.ToProxy(**body), fds)
 
     def report(self, kind):
         """The next report of that kind; others before it are dropped."""
@@ -490,6 +507,13 @@ class Proxy:
             client.close()
         for worker in self.workers:
             worker.release()
+        for process in self.processes:  # Their pipes are closed: they end.
+            os.close(process.stray)
+            try:
+                process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         for sock in self.listeners.values():
             sock.close()
         self.agent.sock.close()
