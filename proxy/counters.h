@@ -42,6 +42,8 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> stray_dropped_bytes;
   std::atomic<uint64_t> forwarded_invalid;  // X-Forwarded-For not parsable.
   std::atomic<uint64_t> headers_dropped;    // Names with '_'.
+  std::atomic<uint64_t> slow_clients_cut;   // Too many bytes waited for them.
+  std::atomic<uint64_t> retries;            // Sent again: their instance died.
 };
 
 struct alignas(64) CountersHeader {
