@@ -109,13 +109,6 @@ SocketFileResult BindAndListen(const SocketFileOrder& order) {
   const SocketFileResult room = MakeRoom(order);
   if (room.step != SocketFileStep::kDone) return room;
 
-  // The file gets the mode of the socket's own inode, less the umask
-  // (unix_bind in net/unix/af_unix.c): set before, it is never seen with
-  // another one.
-  umask(0);
-  if (fchmod(order.fd, order.mode) != 0) {
-    return Stopped(SocketFileStep::kSetMode, errno);
-  }
   const auto* name = reinterpret_cast<const sockaddr*>(&order.address);
   if (bind(order.fd, name, sizeof order.address) != 0) {
     return Stopped(SocketFileStep::kBind, errno);
@@ -145,6 +138,15 @@ SocketFileResult RemoveIfSame(const SocketFileOrder& order) {
 }  // namespace
 
 SocketFileResult RunSocketFileSteps(const SocketFileOrder& order) {
+  // The file gets the mode of the socket's own inode, less the umask
+  // (unix_bind in net/unix/af_unix.c): set before bind, it is never seen with
+  // another one. The inode belongs to who made the socket, so this comes
+  // before the change of user.
+  umask(0);
+  if (order.task == SocketFileTask::kBind &&
+      fchmod(order.fd, order.mode) != 0) {
+    return Stopped(SocketFileStep::kSetMode, errno);
+  }
   if (order.change_user && !BecomeUser(order.uid, order.gid)) {
     return Stopped(SocketFileStep::kBecomeUser, errno);
   }
