@@ -1,6 +1,7 @@
 #include "agent/config/lexer.h"
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "agent/config/findings.h"
@@ -31,16 +32,21 @@ std::string_view ValidPrefix(std::string_view text) {
 Lexer::Lexer(int file, std::string_view text, Findings& findings)
     : file_(file), text_(text), findings_(findings) {
   if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
-  Advance();
+}
+
+const Token& Lexer::Peek() {
+  if (!next_) next_ = Read();
+  return *next_;
 }
 
 Token Lexer::Take() {
-  const Token token = next_;
-  Advance();
+  const Token token = Peek();
+  next_.reset();
   return token;
 }
 
-bool Lexer::OpensBlockAfterNext() const {
+bool Lexer::OpensBlockAfterNext() {
+  Peek();
   size_t at = at_;
   while (at < text_.size() && (IsBlank(text_[at]) || text_[at] == '\n')) ++at;
   return at < text_.size() && text_[at] == '{';
@@ -73,7 +79,7 @@ void Lexer::SkipBadBytes() {
                   "remove them, or save the file as UTF-8");
 }
 
-void Lexer::Advance() {
+Token Lexer::Read() {
   SkipBlanks();
   const bool first_on_line = line_is_blank_;
   line_is_blank_ = false;
@@ -100,8 +106,9 @@ void Lexer::Advance() {
           extent.problem->message, extent.problem->hint);
     }
   }
-  next_ = {kind, {file_, at_, size}, rest.substr(0, size), first_on_line};
+  const Span span{file_, at_, size};
   at_ += size;
+  return {kind, span, rest.substr(0, size), first_on_line};
 }
 
 }  // namespace apm::config

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "agent/config/findings.h"
@@ -26,15 +27,16 @@ class Lexer {
   // Reports to `findings` what is no text at all, and goes on behind it.
   Lexer(int file, std::string_view text, Findings& findings);
 
-  // The token that Take() will return.
-  const Token& Peek() const { return next_; }
+  // The token that Take() will return. Nothing is read ahead of need: what is
+  // reported belongs to the block that the caller is in.
+  const Token& Peek();
   Token Take();
 
   // Whether '{' comes after Peek().
-  bool OpensBlockAfterNext() const;
+  bool OpensBlockAfterNext();
 
  private:
-  void Advance();
+  Token Read();
   void SkipBlanks();
   void SkipBadBytes();
 
@@ -43,7 +45,7 @@ class Lexer {
   Findings& findings_;
   size_t at_ = 0;
   bool line_is_blank_ = true;  // Up to `at_`.
-  Token next_;
+  std::optional<Token> next_;
 };
 
 }  // namespace apm::config

@@ -211,7 +211,7 @@ class WordReader {
     } else if (value) {
       part_.append(*value);
     } else {
-      Problem(begin, absl::StrFormat("variable '%s' is not set", name),
+      Problem(begin, absl::StrFormat("no value for the variable '%s'", name),
               absl::StrFormat("a configuration may use HOME, USER, HOSTNAME, "
                               "PATH and LANG; write ${%s:-default} to go "
                               "without, or $$ for a dollar",

@@ -136,9 +136,10 @@ class Builder {
     for (size_t i = 0; i < fields_.env.size(); ++i) {
       const auto& [name, value] = fields_.env[i];
       if (!IsVariableName(name)) {
-        Problem("env", i,
-                absl::StrFormat("bad variable name '%s'", Quotable(name)),
-                "write: env NAME value; with letters, digits and '_'");
+        Problem(
+            "env", i,
+            absl::StrFormat("bad variable name '%s', left out", Quotable(name)),
+            "write: env NAME value; with letters, digits and '_'");
         continue;
       }
       if (!IsPassable("env", i, value)) continue;

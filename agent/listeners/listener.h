@@ -5,43 +5,28 @@
 //   for (BoundListener& listener : bound) Close(std::move(listener));
 //
 // Everything here is non-blocking for the event loop: no names are resolved.
-// agent/listeners/README.md has the rules for socket files.
+// socket_file.h has the rules for socket files.
 
 #pragma once
 
 #include <sys/types.h>
 
 #include <optional>
-#include <string>
 #include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "agent/config/listen_address.h"
+#include "agent/listeners/socket_file.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::listeners {
-
-// Whom a worker's socket file belongs to.
-struct Owner {
-  uid_t uid;
-  gid_t gid;
-};
 
 struct BindOptions {
   mode_t socket_mode = 0660;
   // The worker's user. Socket files are made and removed with exactly its
   // rights, as their folder may be that user's. Absent: this process's user.
-  std::optional<Owner> owner;
-};
-
-// The socket file that a listener made, to be removed only while it is the
-// same file.
-struct SocketFile {
-  std::string path;
-  dev_t device;
-  ino_t inode;
   std::optional<Owner> owner;
 };
 
@@ -71,7 +56,9 @@ absl::StatusOr<std::vector<BoundListener>> BindAll(
     const std::vector<BindRequest>& requests);
 
 // Takes back a listener that an earlier agent bound and the keeper kept.
-// kFailedPrecondition if `fd` is not listening on `address`; it is closed then.
+// The socket at its path is taken for its file.
+// kFailedPrecondition if `fd` is not listening on `address` or has no file any
+// more; it is closed then.
 absl::StatusOr<BoundListener> Adopt(UniqueFd fd,
                                     const config::ListenAddress& address,
                                     const BindOptions& options);
