@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -178,6 +179,13 @@ std::string FormatAddress(const ListenAddress& address) {
       return absl::StrCat("unix:@", address.path);
   }
   return "";
+}
+
+std::vector<std::string> FormatUrls(const ListenAddress& address) {
+  std::vector<std::string> urls;
+  if (address.http) urls.push_back("http://" + FormatAddress(address));
+  if (address.ws) urls.push_back("ws://" + FormatAddress(address));
+  return urls;
 }
 
 bool Clash(const ListenAddress& a, const ListenAddress& b) {

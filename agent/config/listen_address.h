@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -51,6 +52,10 @@ absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text,
 // "127.0.0.1:3000", "[::1]:3000", "unix:/run/app.sock", "unix:@app": the place
 // alone, without protocols. Two listeners of one place are one listener.
 std::string FormatAddress(const ListenAddress& address);
+
+// What a client would write, one for each protocol: "http://127.0.0.1:3000",
+// "ws://unix:/run/app.sock".
+std::vector<std::string> FormatUrls(const ListenAddress& address);
 
 // Whether both cannot be bound at once: the same place, or the same port of
 // one family where either is the wildcard address. Port 0 never clashes.

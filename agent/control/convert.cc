@@ -75,7 +75,9 @@ v1::WorkerConfig ToProto(const config::WorkerConfig& config) {
     (*proto.mutable_env())[ToUtf8(name)] = ToUtf8(value);
   }
   for (const config::ListenAddress& listener : config.listeners) {
-    proto.add_servers(ToUtf8(listener.text));
+    for (const std::string& url : config::FormatUrls(listener)) {
+      proto.add_servers(ToUtf8(url));
+    }
   }
   proto.set_instances(static_cast<uint32_t>(config.instances));
   proto.set_restart(std::string(config::RestartPolicyName(config.restart)));
