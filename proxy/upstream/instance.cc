@@ -1,0 +1,232 @@
+// A worker's mistakes stay its own: a frame for a session that ended, or that
+// belongs to another worker, is counted and dropped; an unusable one too.
+
+#include "proxy/upstream/instance.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include "base/status/status_macros.h"
+#include "ipc/frame_encoder.h"
+#include "proxy/upstream/worker.h"
+
+namespace apm::upstream {
+namespace {
+
+using proxy::Add;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(
+    UpstreamContext& context, Worker& worker, const InstanceKey& key,
+    WorkerPipes pipes) {
+  std::unique_ptr<Instance> instance(
+      new Instance(context, worker, key, std::move(pipes.stray)));
+  APM_ASSIGN_OR_RETURN(
+      instance->link_,
+      ipc::WorkerLink::Create(context.loop, std::move(pipes.to_worker),
+                              std::move(pipes.from_worker),
+                              context.read_scratch, *instance, {}));
+  return instance;
+}
+
+Instance::Instance(UpstreamContext& context, Worker& worker,
+                   const InstanceKey& key, UniqueFd stray)
+    : context_(context),
+      worker_(worker),
+      key_(key),
+      stray_(context.loop, std::move(stray)) {}
+
+Instance::~Instance() { context_.loop.Cancel(drain_timer_); }
+
+void Instance::Adopt(Session& session) {
+  session.instance = this;
+  sessions_.PushBack(session);
+  if (session.kind == SessionKind::kHttp) {
+    session.holds_credit = true;
+    ++credit_used_;
+  }
+}
+
+void Instance::ReturnCredit(Session& session) {
+  if (!session.holds_credit) return;
+  session.holds_credit = false;
+  --credit_used_;
+}
+
+void Instance::Release(Session& session) {
+  ReturnCredit(session);
+  sessions_.Remove(session);
+  if (draining_ && sessions_.empty()) ReportDrained();
+}
+
+std::string& Instance::Output() {
+  Add(worker_.counters().frames_out);
+  return link_->OutBuffer();
+}
+
+void Instance::SendConnectionClosed(const Session& session,
+                                    std::string_view reason) {
+  if (!session.announced) return;
+  // Cannot exceed a limit: the reasons are constants of ours.
+  (void)ipc::AppendConnectionClosed(session.id(), reason, Output());
+}
+
+void Instance::Drain(absl::Duration deadline) {
+  if (!draining_) {
+    draining_ = true;
+    if (understands_drain_) (void)ipc::AppendDrain({}, Output());
+  }
+  context_.loop.Cancel(drain_timer_);
+  drain_timer_ = kNoTimer;
+  drain_reported_ = false;
+  if (sessions_.empty()) {
+    ReportDrained();
+    return;
+  }
+  drain_timer_ = context_.loop.RunAfter(deadline, [this] {
+    ReportDrained();
+    // A peer that ends at once leaves the list: step first.
+    for (Session* session = sessions_.front(); session != nullptr;) {
+      SessionPeer& peer = *session->peer;
+      const bool websocket = session->kind == SessionKind::kWebSocket;
+      session = session->next;
+      if (websocket) peer.OnDrainDeadline();
+    }
+  });
+}
+
+void Instance::ReportDrained() {
+  context_.loop.Cancel(drain_timer_);
+  drain_timer_ = kNoTimer;
+  if (drain_reported_) return;
+  drain_reported_ = true;
+  context_.events.OnDrained(key_, static_cast<uint32_t>(sessions_.size()));
+}
+
+void Instance::RepeatHello() {
+  if (heard_) context_.events.OnHello(key_, connector_);
+}
+
+size_t Instance::CountUnanswered() const {
+  size_t count = 0;
+  for (const Session* session = sessions_.front(); session != nullptr;
+       session = session->next) {
+    if (session->kind == SessionKind::kHttp && !session->answered) ++count;
+  }
+  return count;
+}
+
+void Instance::OnHello(const ipc::WorkerHead& head) {
+  concurrency_ = std::clamp(head.concurrency.value_or(kDefaultConcurrency), 1u,
+                            kMaxConcurrency);
+  for (const std::string_view feature : head.features) {
+    if (feature == "lean") head_detail_ = ipc::HeadDetail::kLean;
+    if (feature == "accept") announces_accept_ = true;
+    if (feature == "drain") understands_drain_ = true;
+  }
+  worker_.DispatchQueued();
+}
+
+void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
+  Add(worker_.counters().frames_in);
+  if (!heard_) {
+    heard_ = true;
+    connector_ = std::string(head.connector);
+    context_.events.OnHello(key_, connector_);
+  }
+  switch (head.command) {
+    case ipc::WorkerCommand::kHello:
+      OnHello(head);
+      return;
+    // Valid, and without meaning to this version of the proxy.
+    case ipc::WorkerCommand::kMetric:
+    case ipc::WorkerCommand::kReady:
+    case ipc::WorkerCommand::kLog:
+    case ipc::WorkerCommand::kDrained:
+    case ipc::WorkerCommand::kAck:
+      return;
+    case ipc::WorkerCommand::kWrite:
+    case ipc::WorkerCommand::kWriteRaw:
+    case ipc::WorkerCommand::kCloseConnection:
+    case ipc::WorkerCommand::kSaveSessionData:
+    case ipc::WorkerCommand::kAccept:
+      break;
+  }
+  Session* session = context_.sessions.Find(head.session);
+  if (session == nullptr || session->instance != this) {
+    Add(worker_.counters().late_frames);
+    return;
+  }
+  OnSessionFrame(*session, head, payload);
+}
+
+void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
+                              std::string_view payload) {
+  SessionPeer& peer = *session.peer;
+  if (head.command == ipc::WorkerCommand::kSaveSessionData) {
+    SaveData(session, head.session_data);
+    return;
+  }
+  if (head.command == ipc::WorkerCommand::kCloseConnection) {
+    worker_.Forget(session);
+    peer.OnWorkerClosed(head.code, head.reason);
+    worker_.DispatchQueued();
+    return;
+  }
+  // An interim answer is not the answer yet.
+  const bool writes = head.command != ipc::WorkerCommand::kAccept &&
+                      (head.x_status.value_or(200) >= 200 ||
+                       *head.x_status == ipc::WorkerHead::kInvalidNumber);
+  const bool first = writes && !session.answered;
+  if (first) {
+    session.answered = true;
+    if (concurrency_ > 1) ReturnCredit(session);
+  }
+  peer.OnWorkerFrame(head, payload, first);
+  if (first) worker_.DispatchQueued();
+}
+
+void Instance::SaveData(Session& session, std::string_view json) {
+  const size_t before = session.saved_data.size();
+  if (json.size() > kMaxSessionDataBytes ||
+      !worker_.ReserveSaved(before, json.size())) {
+    worker_.WarnOfBadFrame("session data over its limit", {});
+    return;
+  }
+  session.saved_data.assign(json);
+}
+
+void Instance::OnBadFrame(ipc::HeadProblem problem,
+                          std::string_view head_json) {
+  Add(worker_.counters().frames_bad);
+  worker_.WarnOfBadFrame(ipc::HeadProblemText(problem), head_json);
+}
+
+void Instance::OnStray(std::string_view bytes) {
+  Add(worker_.counters().stray_bytes, bytes.size());
+  Add(worker_.counters().stray_dropped_bytes, stray_.Write(bytes));
+}
+
+void Instance::OnWritable() {
+  for (Session* session = sessions_.front(); session != nullptr;) {
+    SessionPeer& peer = *session->peer;
+    session = session->next;
+    peer.OnWorkerWritable();
+  }
+}
+
+void Instance::OnClosed(ipc::LinkEnd, const absl::Status&) {
+  worker_.OnInstanceLost(*this);  // Destroys this.
+}
+
+}  // namespace apm::upstream

@@ -1,0 +1,26 @@
+// Names one process of a worker, as the agent and the keeper do.
+
+#pragma once
+
+#include <cstdint>
+
+#include "base/os/unique_fd.h"
+
+namespace apm::upstream {
+
+struct InstanceKey {
+  uint32_t worker_id = 0;
+  uint32_t instance = 0;
+  uint64_t generation = 0;  // Never reused for this worker and instance.
+
+  friend bool operator==(const InstanceKey&, const InstanceKey&) = default;
+};
+
+// Our ends of a worker's pipes.
+struct WorkerPipes {
+  UniqueFd to_worker;
+  UniqueFd from_worker;
+  UniqueFd stray;  // What the worker printed between frames goes there.
+};
+
+}  // namespace apm::upstream

@@ -1,0 +1,130 @@
+// One exchange between a client and a worker: an HTTP request with its answer,
+// or a WebSocket. The point where the client's side of the proxy (net/) and
+// the worker's side (upstream/) meet; neither knows the other's classes.
+//
+//   kept by          state
+//   Worker's queue   waits for an instance: `instance` is null
+//   Instance         dispatched; `answered` from the worker's first write
+//
+// A session ends once: by the worker (OnWorkerClosed, OnWorkerLost) or by its
+// peer (Worker::End). After that its memory is another session's.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ipc/worker_head.h"
+
+namespace apm::upstream {
+
+class Instance;
+class Worker;
+
+enum class SessionKind : uint8_t { kHttp, kWebSocket };
+
+enum class Loss : uint8_t {
+  kWorkerDied,  // Its pipes closed.
+  kDetached,    // Planned: it was told to go.
+};
+
+// The client's side of a session. No call may destroy the peer's connection
+// at once: others of the same turn may still speak to it.
+class SessionPeer {
+ public:
+  virtual ~SessionPeer() = default;
+
+  // The session left the queue for an instance: append its first frame. Also
+  // when it moved to another instance after the first one died.
+  virtual void OnDispatched() = 0;
+
+  // A write, writeRaw or accept. `first` is true for the first write.
+  virtual void OnWorkerFrame(const ipc::WorkerHead& head,
+                             std::string_view payload, bool first) = 0;
+
+  // closeConnection. The session is over.
+  virtual void OnWorkerClosed(std::optional<int> code,
+                              std::string_view reason) = 0;
+
+  // The worker is gone without closing the session. The session is over.
+  virtual void OnWorkerLost(Loss loss) = 0;
+
+  // The instance takes bytes again after Instance::congested().
+  virtual void OnWorkerWritable() = 0;
+
+  // The worker is to be replaced now: end soon. Only WebSockets hear it.
+  virtual void OnDrainDeadline() = 0;
+
+  // May the session's first frame be sent again, to another instance? Only if
+  // doing a thing twice is the same as once, and nothing of it is lost.
+  virtual bool MayRetry() const = 0;
+};
+
+inline constexpr size_t kMaxSessionIdBytes = 48;
+
+// Owned by SessionTable.
+struct Session {
+  std::string_view id() const { return {id_text, id_size}; }
+
+  SessionKind kind = SessionKind::kHttp;
+  bool announced = false;  // Its first frame has been appended.
+  bool answered = false;
+  bool retried = false;
+  bool holds_credit = false;
+  uint8_t id_size = 0;
+  uint32_t slot = 0;
+  char id_text[kMaxSessionIdBytes];
+
+  Worker* worker = nullptr;
+  Instance* instance = nullptr;
+  SessionPeer* peer = nullptr;  // Null: the slot is free.
+  std::string saved_data;       // JSON, from saveSessionData.
+
+  // In the worker's queue or in the instance's list.
+  Session* previous = nullptr;
+  Session* next = nullptr;
+};
+
+// A list through the sessions themselves: no allocation a request.
+class SessionList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  size_t size() const { return size_; }
+  Session* front() const { return first_; }
+
+  void PushBack(Session& session) {
+    session.previous = last_;
+    session.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &session;
+    last_ = &session;
+    ++size_;
+  }
+
+  void PushFront(Session& session) {
+    session.previous = nullptr;
+    session.next = first_;
+    (first_ != nullptr ? first_->previous : last_) = &session;
+    first_ = &session;
+    ++size_;
+  }
+
+  // REQUIRES: `session` is in this list.
+  void Remove(Session& session) {
+    (session.previous != nullptr ? session.previous->next : first_) =
+        session.next;
+    (session.next != nullptr ? session.next->previous : last_) =
+        session.previous;
+    session.previous = session.next = nullptr;
+    --size_;
+  }
+
+ private:
+  Session* first_ = nullptr;
+  Session* last_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace apm::upstream
