@@ -81,7 +81,7 @@ class Outcome {
  private:
   struct Result {
     int calls = 0;
-    absl::Status status;
+    absl::Status status = absl::UnknownError("not told yet");
   };
   std::shared_ptr<Result> result_ = std::make_shared<Result>();
 };

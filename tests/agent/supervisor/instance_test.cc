@@ -342,6 +342,38 @@ TEST_F(InstanceTest, AnExitThatIsRepeatedCountsOnce) {
   EXPECT_EQ(Instance0().last_exit->code, 1);
 }
 
+TEST_F(InstanceTest, ASpawnThatIsRepeatedCountsOnce) {
+  const InstanceKey key = Up(Pipe())[0];
+  timers_.AdvanceBy(absl::Seconds(5));
+  Spawn(key);
+  SpawnFails(key);
+  EXPECT_EQ(State(), InstanceState::kReady);
+  EXPECT_EQ(Instance0().uptime, absl::Seconds(6));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1"));
+}
+
+TEST_F(InstanceTest, AnOldProcessesMeritsAreNotItsSuccessors) {
+  Up(Pipe());
+  supervisor_.OnHello(Latest(), "python/1.0");
+  timers_.AdvanceBy(absl::Seconds(30));
+  Exit(Latest(), 1);
+  EXPECT_EQ(Instance0().connector, "");
+  CrashAtStart();  // It has never been ready.
+  EXPECT_EQ(State(), InstanceState::kBackoff);
+}
+
+TEST_F(InstanceTest, EachProcessThatIsKilledIsNamed) {
+  for (int round = 1; round <= 2; ++round) {
+    supervisor_.Add(Plain()).IgnoreError();
+    supervisor_.Start(kWeb, [](absl::Status) {});
+    Spawn(Latest());
+    supervisor_.Stop(kWeb, [](absl::Status) {});
+    timers_.AdvanceBy(absl::Seconds(10));
+    KilledBy(Latest(), SIGKILL);
+  }
+  EXPECT_THAT(observer_.killed, ElementsAre(1001, 1002));
+}
+
 TEST_F(InstanceTest, ALaunchThatIsNotAnsweredIsReportedAndEndedWhenItComes) {
   ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
   Outcome start;

@@ -253,6 +253,16 @@ TEST_F(CommandTest, ACallbackMayGiveTheNextCommand) {
   EXPECT_EQ(start.calls(), 1);
 }
 
+TEST_F(CommandTest, ACallbackIsNotCalledFromWithinAnother) {
+  ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
+  std::vector<std::string> order;
+  supervisor_.Stop(kWeb, [&](absl::Status) {
+    supervisor_.Stop(kWeb, [&](absl::Status) { order.push_back("inner"); });
+    order.push_back("outer");
+  });
+  EXPECT_THAT(order, ElementsAre("outer", "inner"));
+}
+
 TEST(SupervisorEndTest, CallsWhatIsLeftWhenItEnds) {
   apm::testing::FakeTimers timers;
   const apm::testing::FakeClock clock(timers);
