@@ -22,9 +22,6 @@ namespace apm::logs {
 namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;  // A pipe's usual capacity.
-// A batch is written early when it has grown to this; empty lines make 35
-// bytes of each one that was read.
-constexpr size_t kMaxBatchBytes = size_t{1} << 20;
 constexpr int kMaxReadsOfDrain = 16;  // Bounds Flush: somebody may go on.
 
 }  // namespace

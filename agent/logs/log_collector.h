@@ -26,6 +26,10 @@ namespace apm::logs {
 inline constexpr size_t kRecentErrorLines = 50;
 inline constexpr size_t kRecentErrorBytes = 1024;  // Of one line.
 
+// A batch is written early when it has grown to this: an empty line, one byte
+// when read, takes 35 in the file.
+inline constexpr size_t kMaxBatchBytes = size_t{1} << 20;
+
 // Owned by the LogStore. Thread: the log thread, but for RecentErrors and
 // Stats, which any thread may call.
 class LogCollector {

@@ -39,9 +39,10 @@ std::string_view TakeWord(std::string_view& rest) {
 }
 
 // ParseTime takes more than we write (spaces, short numbers): the shape first.
+// FormatTime gives years below 1000 fewer than four digits: not ours either.
 std::optional<absl::Time> ParseTimestamp(std::string_view text) {
   absl::Time time;
-  if (!HasShape(text, kTimeShape) ||
+  if (!HasShape(text, kTimeShape) || text[0] == '0' ||
       !absl::ParseTime(kTimeFormat, absl::string_view(text.data(), text.size()),
                        &time, nullptr)) {
     return std::nullopt;

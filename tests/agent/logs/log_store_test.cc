@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -79,8 +81,10 @@ class LogStoreTest : public ::testing::Test {
   const TempFolder temp_;
   const std::string folder_ = temp_ / "logs";
   std::atomic<bool> disk_full_{false};
+  std::atomic<size_t> largest_write_{0};
   std::unique_ptr<LogStore> store_ =
       LogStore::Create(folder_, [this](int fd, const char* data, size_t size) {
+        largest_write_ = std::max(largest_write_.load(), size);
         if (!disk_full_) return SystemWrite(fd, data, size);
         errno = ENOSPC;
         return ssize_t{-1};
@@ -171,6 +175,14 @@ TEST_F(LogStoreTest, AFullDiskDropsAndCountsAndKeepsReading) {
   Print(out, "space again\n");
   EXPECT_THAT(Lines("web"), ElementsAre("out 0 space again"));
   EXPECT_EQ(store_->Stats().lines, 1U);
+}
+
+TEST_F(LogStoreTest, EmptyLinesDoNotBecomeALargeBatch) {
+  const UniqueFd out = Open("web", 0, Stream::kOut);
+  for (int i = 0; i < 4; ++i) Print(out, std::string(60'000, '\n'));
+  Flush();
+  EXPECT_EQ(store_->Stats("web").lines, 240'000U);
+  EXPECT_LE(largest_write_, kMaxBatchBytes + 100);
 }
 
 TEST_F(LogStoreTest, RemembersTheLastErrorsOfEachInstance) {

@@ -87,6 +87,17 @@ TEST_F(LogWriterTest, AnInterruptedWriteIsRepeated) {
   EXPECT_EQ(Contents(path_), "one\n");
 }
 
+TEST_F(LogWriterTest, AFileThatFailedIsOpenedAnew) {
+  LogWriter writer(path_, SmallDisk());
+  space_ = 4;
+  writer.Append("one\n");
+  writer.Append("lost\n");
+  std::filesystem::remove(path_);  // That is how space is made.
+  space_ = 100;
+  writer.Append("two\n");
+  EXPECT_EQ(Contents(path_), "two\n");
+}
+
 TEST_F(LogWriterTest, AFolderThatComesLateIsUsedFromThenOn) {
   LogWriter writer(folder_ / "late/web.log", SystemWrite);
   EXPECT_EQ(writer.Append("lost\n"), 0U);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,18 +64,26 @@ struct FakeObserver final : Observer {
   std::vector<pid_t> killed;
 };
 
-// How one command ended.
-struct Outcome {
-  int calls = 0;
-  absl::Status status;
-
+// How one command ended. What is told after this is gone (a supervisor that is
+// destroyed tells all who wait) is not heard, and does no harm.
+class Outcome {
+ public:
   Done Callback() {
-    return [this](absl::Status result) {
-      ++calls;
-      status = std::move(result);
+    return [result = result_](absl::Status status) {
+      ++result->calls;
+      result->status = std::move(status);
     };
   }
-  bool open() const { return calls == 0; }
+  int calls() const { return result_->calls; }
+  const absl::Status& status() const { return result_->status; }
+  bool open() const { return calls() == 0; }
+
+ private:
+  struct Result {
+    int calls = 0;
+    absl::Status status = absl::UnknownError("not told yet");
+  };
+  std::shared_ptr<Result> result_ = std::make_shared<Result>();
 };
 
 class SupervisorTest : public ::testing::Test {

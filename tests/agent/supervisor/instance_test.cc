@@ -41,8 +41,8 @@ TEST_F(InstanceTest, APlainProcessIsReadyWhenItHasLivedForASecond) {
   EXPECT_TRUE(start.open());
   timers_.AdvanceBy(absl::Milliseconds(1));
   EXPECT_EQ(State(), InstanceState::kReady);
-  EXPECT_EQ(start.calls, 1);
-  EXPECT_THAT(start.status, IsOk());
+  EXPECT_EQ(start.calls(), 1);
+  EXPECT_THAT(start.status(), IsOk());
 }
 
 TEST_F(InstanceTest, APipeProcessIsReadyWithItsFirstFrame) {
@@ -52,7 +52,7 @@ TEST_F(InstanceTest, APipeProcessIsReadyWithItsFirstFrame) {
   Spawn(Latest());
   EXPECT_THAT(traffic_.calls, ElementsAre("attach 1"));
   supervisor_.OnHello(Latest(), "python/1.0");
-  EXPECT_THAT(start.status, IsOk());
+  EXPECT_THAT(start.status(), IsOk());
   EXPECT_EQ(State(), InstanceState::kReady);
   EXPECT_EQ(Instance0().connector, "python/1.0");
 }
@@ -137,14 +137,14 @@ TEST_F(InstanceTest, AFailedSpawnIsRetriedAndKeepsItsReason) {
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
   SpawnFails(Latest());
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_EQ(start.status.message(),
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(start.status().message(),
             "worker 'web', instance 0: exec '/usr/bin/node': No such file or "
             "directory");
   SpawnFails(Latest());
   EXPECT_EQ(State(), InstanceState::kBackoff);
   EXPECT_THAT(Instance0().problem, HasSubstr("/usr/bin/node"));
-  EXPECT_EQ(start.calls, 1);
+  EXPECT_EQ(start.calls(), 1);
 }
 
 TEST_F(InstanceTest, ASpawnFailureWithoutTextIsToldFromStepAndErrno) {
@@ -209,8 +209,8 @@ TEST_F(InstanceTest, AJobThatEndsWellBeforeASecondHasStartedWell) {
   supervisor_.Start(kWeb, start.Callback());
   Spawn(Latest());
   Exit(Latest(), 0);
-  EXPECT_THAT(start.status, IsOk());
-  EXPECT_EQ(start.calls, 1);
+  EXPECT_THAT(start.status(), IsOk());
+  EXPECT_EQ(start.calls(), 1);
 }
 
 TEST_F(InstanceTest, APipeProcessThatEndsBeforeItIsReadyHasFailed) {
@@ -221,8 +221,8 @@ TEST_F(InstanceTest, APipeProcessThatEndsBeforeItIsReadyHasFailed) {
   supervisor_.Start(kWeb, start.Callback());
   Spawn(Latest());
   Exit(Latest(), 0);
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(std::string(start.status.message()),
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(std::string(start.status().message()),
               HasSubstr("exited with status 0 before it was ready"));
   EXPECT_EQ(State(), InstanceState::kStarting);  // Retried.
 }
@@ -234,8 +234,8 @@ TEST_F(InstanceTest, StopSignalsThenContinuesThenWaitsForTheExit) {
   EXPECT_THAT(SignalsTo(key), ElementsAre(SIGTERM, SIGCONT));
   EXPECT_TRUE(stop.open());
   KilledBy(key, SIGTERM);
-  EXPECT_THAT(stop.status, IsOk());
-  EXPECT_EQ(stop.calls, 1);
+  EXPECT_THAT(stop.status(), IsOk());
+  EXPECT_EQ(stop.calls(), 1);
   EXPECT_EQ(State(), InstanceState::kStopped);
   EXPECT_EQ(timers_.pending(), 0U);
   EXPECT_THAT(observer_.killed, IsEmpty());
@@ -288,13 +288,13 @@ TEST_F(InstanceTest, AStopDuringTheLaunchWaitsForTheProcessAndEndsIt) {
   Outcome stop;
   supervisor_.Start(kWeb, start.Callback());
   supervisor_.Stop(kWeb, stop.Callback());
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kAborted));
   EXPECT_TRUE(stop.open());
   Spawn(Latest());
   EXPECT_THAT(SignalsTo(Latest()), ElementsAre(SIGTERM, SIGCONT));
   EXPECT_THAT(traffic_.calls, IsEmpty());  // No session for a dying process.
   KilledBy(Latest(), SIGTERM);
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
 }
 
 TEST_F(InstanceTest, AStopDuringALaunchThatFailsIsDone) {
@@ -303,7 +303,7 @@ TEST_F(InstanceTest, AStopDuringALaunchThatFailsIsDone) {
   Outcome stop;
   supervisor_.Stop(kWeb, stop.Callback());
   SpawnFails(Latest());
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
   EXPECT_EQ(Launches(), 1U);
 }
 
@@ -314,7 +314,7 @@ TEST_F(InstanceTest, AStopEndsTheWaitForTheNextAttempt) {
   ASSERT_EQ(State(), InstanceState::kBackoff);
   Outcome stop;
   supervisor_.Stop(kWeb, stop.Callback());
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
   EXPECT_EQ(timers_.pending(), 0U);
 }
 
@@ -342,13 +342,45 @@ TEST_F(InstanceTest, AnExitThatIsRepeatedCountsOnce) {
   EXPECT_EQ(Instance0().last_exit->code, 1);
 }
 
+TEST_F(InstanceTest, ASpawnThatIsRepeatedCountsOnce) {
+  const InstanceKey key = Up(Pipe())[0];
+  timers_.AdvanceBy(absl::Seconds(5));
+  Spawn(key);
+  SpawnFails(key);
+  EXPECT_EQ(State(), InstanceState::kReady);
+  EXPECT_EQ(Instance0().uptime, absl::Seconds(6));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1"));
+}
+
+TEST_F(InstanceTest, AnOldProcessesMeritsAreNotItsSuccessors) {
+  Up(Pipe());
+  supervisor_.OnHello(Latest(), "python/1.0");
+  timers_.AdvanceBy(absl::Seconds(30));
+  Exit(Latest(), 1);
+  EXPECT_EQ(Instance0().connector, "");
+  CrashAtStart();  // It has never been ready.
+  EXPECT_EQ(State(), InstanceState::kBackoff);
+}
+
+TEST_F(InstanceTest, EachProcessThatIsKilledIsNamed) {
+  for (int round = 1; round <= 2; ++round) {
+    supervisor_.Add(Plain()).IgnoreError();
+    supervisor_.Start(kWeb, [](absl::Status) {});
+    Spawn(Latest());
+    supervisor_.Stop(kWeb, [](absl::Status) {});
+    timers_.AdvanceBy(absl::Seconds(10));
+    KilledBy(Latest(), SIGKILL);
+  }
+  EXPECT_THAT(observer_.killed, ElementsAre(1001, 1002));
+}
+
 TEST_F(InstanceTest, ALaunchThatIsNotAnsweredIsReportedAndEndedWhenItComes) {
   ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
   timers_.AdvanceBy(absl::Seconds(60));
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(std::string(start.status.message()), HasSubstr("within 1m"));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(std::string(start.status().message()), HasSubstr("within 1m"));
   EXPECT_EQ(State(), InstanceState::kUnready);
   EXPECT_EQ(Launches(), 1U);  // Never a second one beside it.
   Spawn(Latest());

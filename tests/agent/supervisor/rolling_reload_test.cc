@@ -50,8 +50,8 @@ TEST_F(RollingReloadTest, TheOldProcessDrainsOnlyWhenTheNewOneIsReady) {
   EXPECT_EQ(Instance0().generation, fresh.generation);
   EXPECT_TRUE(reload_.open());
   EndsItsSessions(old);
-  EXPECT_THAT(reload_.status, IsOk());
-  EXPECT_EQ(reload_.calls, 1);
+  EXPECT_THAT(reload_.status(), IsOk());
+  EXPECT_EQ(reload_.calls(), 1);
   EXPECT_FALSE(supervisor_.Find("web")->reloading);
   EXPECT_EQ(StateOf("web"), WorkerState::kReady);
 }
@@ -68,7 +68,7 @@ TEST_F(RollingReloadTest, GoesOnWithTheNextInstanceWhenTheOldProcessIsGone) {
   ComesUp(Latest());
   EXPECT_TRUE(reload_.open());
   EndsItsSessions(old[1]);
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
 }
 
 TEST_F(RollingReloadTest, ANewProcessThatCrashesLeavesTheOldOneAndSaysWhy) {
@@ -76,8 +76,9 @@ TEST_F(RollingReloadTest, ANewProcessThatCrashesLeavesTheOldOneAndSaysWhy) {
   Reload();
   Spawn(Latest());
   Exit(Latest(), 1);
-  EXPECT_THAT(reload_.status, StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_EQ(reload_.status.message(),
+  EXPECT_THAT(reload_.status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(reload_.status().message(),
             "worker 'web', instance 0: exited with status 1 before it was "
             "ready; the old process stays as it was");
   EXPECT_EQ(Launches(), 3U);  // Neither again nor the next instance.
@@ -90,7 +91,7 @@ TEST_F(RollingReloadTest, ANewProcessThatCannotBeSpawnedLeavesTheOldOne) {
   const InstanceKey old = Up(Pipe())[0];
   Reload();
   SpawnFails(Latest());
-  EXPECT_THAT(std::string(reload_.status.message()),
+  EXPECT_THAT(std::string(reload_.status().message()),
               HasSubstr("No such file or directory; the old process stays"));
   EXPECT_THAT(SignalsTo(old), IsEmpty());
   EXPECT_EQ(Launches(), 2U);
@@ -107,7 +108,7 @@ TEST_F(RollingReloadTest, ACrashOfTheOldProcessIsRepairedMeanwhile) {
   ComesUp(repaired);
   supervisor_.OnHello(incoming, "");
   EndsItsSessions(repaired);
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
   EXPECT_EQ(Instance0().generation, incoming.generation);
 }
 
@@ -116,7 +117,7 @@ TEST_F(RollingReloadTest, AKillOfTheDrainingProcessEndsItsDrain) {
   Reload();
   ComesUp(Latest());
   KilledBy(old, SIGKILL);
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
   EXPECT_EQ(Launches(), 2U);
 }
 
@@ -131,7 +132,7 @@ TEST_F(RollingReloadTest, ReplacesAProcessThatIsWaitingForItsRetry) {
   timers_.AdvanceBy(absl::Milliseconds(50));
   EXPECT_TRUE(reload_.open());
   supervisor_.OnHello(Latest(), "");
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
   EXPECT_EQ(State(), InstanceState::kReady);
   EXPECT_EQ(timers_.pending(), 0U);  // The retry is off.
 }
@@ -143,12 +144,12 @@ TEST_F(RollingReloadTest, AStopAbortsItAndStopsBothProcesses) {
   Spawn(incoming);
   Outcome stop;
   supervisor_.Stop(kWeb, stop.Callback());
-  EXPECT_THAT(reload_.status, StatusIs(absl::StatusCode::kAborted));
-  EXPECT_THAT(std::string(reload_.status.message()), HasSubstr("later stop"));
+  EXPECT_THAT(reload_.status(), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(std::string(reload_.status().message()), HasSubstr("later stop"));
   Exit(old, 0);
   EXPECT_TRUE(stop.open());
   Exit(incoming, 0);
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
 }
 
 TEST_F(RollingReloadTest, ARestartAbortsItAndWaitsForBothProcesses) {
@@ -157,7 +158,7 @@ TEST_F(RollingReloadTest, ARestartAbortsItAndWaitsForBothProcesses) {
   const InstanceKey incoming = Latest();
   Spawn(incoming);
   supervisor_.Restart(kWeb, [](absl::Status) {});
-  EXPECT_THAT(reload_.status, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(reload_.status(), StatusIs(absl::StatusCode::kAborted));
   Exit(old, 0);
   EXPECT_EQ(Launches(), 2U);
   Exit(incoming, 0);
@@ -169,7 +170,7 @@ TEST_F(RollingReloadTest, AStopOfAnotherInstanceAbortsItToo) {
   Reload();
   Spawn(Latest());
   supervisor_.Stop({"web", 1}, [](absl::Status) {});
-  EXPECT_THAT(reload_.status, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(reload_.status(), StatusIs(absl::StatusCode::kAborted));
   EXPECT_THAT(SignalsTo(old[0]), IsEmpty());  // The good one stays.
   EXPECT_THAT(SignalsTo(Latest()), ElementsAre(SIGTERM, SIGCONT));
 }
@@ -180,10 +181,10 @@ TEST_F(RollingReloadTest, AStartMeanwhileChangesNothing) {
   Spawn(Latest());
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
-  EXPECT_THAT(start.status, IsOk());
+  EXPECT_THAT(start.status(), IsOk());
   timers_.AdvanceBy(absl::Seconds(1));
   Exit(old, 0);
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
   EXPECT_EQ(Launches(), 2U);
 }
 
@@ -197,13 +198,13 @@ TEST_F(RollingReloadTest, ASecondReloadWaitsForTheFirst) {
   Spawn(middle);
   timers_.AdvanceBy(absl::Seconds(1));
   Exit(old, 0);
-  EXPECT_THAT(reload_.status, IsOk());
+  EXPECT_THAT(reload_.status(), IsOk());
   EXPECT_TRUE(second.open());
   EXPECT_EQ(Launches(), 3U);
   Spawn(Latest());
   timers_.AdvanceBy(absl::Seconds(1));
   Exit(middle, 0);
-  EXPECT_THAT(second.status, IsOk());
+  EXPECT_THAT(second.status(), IsOk());
 }
 
 TEST_F(RollingReloadTest, WhatIsStoppedStaysSo) {
@@ -218,7 +219,8 @@ TEST_F(RollingReloadTest, WhatIsStoppedStaysSo) {
 TEST_F(RollingReloadTest, AStoppedWorkerHasNothingToReload) {
   ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
   Reload();
-  EXPECT_THAT(reload_.status, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reload_.status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(Launches(), 0U);
 }
 

@@ -46,11 +46,11 @@ TEST_F(CommandTest, AnUnknownWorkerOrInstanceIsNotFound) {
   ASSERT_THAT(supervisor_.Add(Plain("web", 2)), IsOk());
   Outcome unknown_worker;
   supervisor_.Start({"api", std::nullopt}, unknown_worker.Callback());
-  EXPECT_THAT(unknown_worker.status, StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(unknown_worker.status(), StatusIs(absl::StatusCode::kNotFound));
   Outcome unknown_instance;
   supervisor_.Stop({"web", 2}, unknown_instance.Callback());
-  EXPECT_THAT(unknown_instance.status, StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(std::string(unknown_instance.status.message()),
+  EXPECT_THAT(unknown_instance.status(), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(std::string(unknown_instance.status().message()),
               HasSubstr("its instances are 0 to 1"));
 }
 
@@ -62,7 +62,7 @@ TEST_F(CommandTest, StartWaitsForEveryInstance) {
   supervisor_.OnHello(processes_.launched[0], "");
   EXPECT_TRUE(start.open());
   supervisor_.OnHello(processes_.launched[1], "");
-  EXPECT_THAT(start.status, IsOk());
+  EXPECT_THAT(start.status(), IsOk());
 }
 
 TEST_F(CommandTest, StartFailsWithTheFirstFailureWhileSupervisionGoesOn) {
@@ -72,11 +72,11 @@ TEST_F(CommandTest, StartFailsWithTheFirstFailureWhileSupervisionGoesOn) {
   const std::vector<InstanceKey> keys = processes_.launched;
   for (const InstanceKey& key : keys) Spawn(key);
   Exit(keys[1], 1);
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(std::string(start.status.message()), HasSubstr("instance 1"));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(std::string(start.status().message()), HasSubstr("instance 1"));
   EXPECT_EQ(Launches(), 3U);
   supervisor_.OnHello(keys[0], "");
-  EXPECT_EQ(start.calls, 1);
+  EXPECT_EQ(start.calls(), 1);
 }
 
 TEST_F(CommandTest, StartOfOneInstanceLeavesTheOthers) {
@@ -90,8 +90,8 @@ TEST_F(CommandTest, StartOfWhatIsReadyIsDoneAtOnce) {
   Up(Plain());
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
-  EXPECT_THAT(start.status, IsOk());
-  EXPECT_EQ(start.calls, 1);
+  EXPECT_THAT(start.status(), IsOk());
+  EXPECT_EQ(start.calls(), 1);
   EXPECT_EQ(Launches(), 1U);
 }
 
@@ -104,16 +104,16 @@ TEST_F(CommandTest, ASecondStartWaitsForTheSameProcess) {
   EXPECT_EQ(Launches(), 1U);
   Spawn(Latest());
   timers_.AdvanceBy(absl::Seconds(1));
-  EXPECT_EQ(first.calls, 1);
-  EXPECT_EQ(second.calls, 1);
+  EXPECT_EQ(first.calls(), 1);
+  EXPECT_EQ(second.calls(), 1);
 }
 
 TEST_F(CommandTest, StopOfWhatHasStoppedIsDoneAtOnce) {
   ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
   Outcome stop;
   supervisor_.Stop(kWeb, stop.Callback());
-  EXPECT_THAT(stop.status, IsOk());
-  EXPECT_EQ(stop.calls, 1);
+  EXPECT_THAT(stop.status(), IsOk());
+  EXPECT_EQ(stop.calls(), 1);
 }
 
 TEST_F(CommandTest, StartDuringAStopStartsWhenItHasStopped) {
@@ -124,12 +124,12 @@ TEST_F(CommandTest, StartDuringAStopStartsWhenItHasStopped) {
   supervisor_.Start(kWeb, start.Callback());
   EXPECT_EQ(Launches(), 1U);
   Exit(key, 0);
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
   EXPECT_EQ(Launches(), 2U);
   Spawn(Latest());
   timers_.AdvanceBy(absl::Seconds(1));
-  EXPECT_EQ(start.calls, 1);
-  EXPECT_THAT(start.status, IsOk());
+  EXPECT_EQ(start.calls(), 1);
+  EXPECT_THAT(start.status(), IsOk());
 }
 
 TEST_F(CommandTest, AStopAfterThatStartWins) {
@@ -139,9 +139,9 @@ TEST_F(CommandTest, AStopAfterThatStartWins) {
   supervisor_.Stop(kWeb, [](absl::Status) {});
   supervisor_.Start(kWeb, start.Callback());
   supervisor_.Stop(kWeb, stop.Callback());
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kAborted));
   Exit(key, 0);
-  EXPECT_THAT(stop.status, IsOk());
+  EXPECT_THAT(stop.status(), IsOk());
   EXPECT_EQ(Launches(), 1U);
 }
 
@@ -156,8 +156,8 @@ TEST_F(CommandTest, RestartStopsThenStarts) {
   Spawn(Latest());
   EXPECT_TRUE(restart.open());
   timers_.AdvanceBy(absl::Seconds(1));
-  EXPECT_THAT(restart.status, IsOk());
-  EXPECT_EQ(restart.calls, 1);
+  EXPECT_THAT(restart.status(), IsOk());
+  EXPECT_EQ(restart.calls(), 1);
 }
 
 TEST_F(CommandTest, RestartOfWhatHasStoppedStarts) {
@@ -181,8 +181,8 @@ TEST_F(CommandTest, DeleteStopsThenForgets) {
   supervisor_.Delete("web", deletion.Callback());
   EXPECT_TRUE(supervisor_.Find("web").has_value());
   Exit(key, 0);
-  EXPECT_THAT(deletion.status, IsOk());
-  EXPECT_EQ(deletion.calls, 1);
+  EXPECT_THAT(deletion.status(), IsOk());
+  EXPECT_EQ(deletion.calls(), 1);
   EXPECT_FALSE(supervisor_.Find("web").has_value());
   EXPECT_EQ(timers_.pending(), 0U);
 }
@@ -192,7 +192,7 @@ TEST_F(CommandTest, WhatIsBeingDeletedCannotBeStarted) {
   supervisor_.Delete("web", [](absl::Status) {});
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(supervisor_.Add(Plain()),
               StatusIs(absl::StatusCode::kAlreadyExists));
   Exit(key, 0);
@@ -217,15 +217,15 @@ TEST_F(CommandTest, StopAllStopsEveryWorkerAtTheSameTime) {
   Exit(web, 0);
   EXPECT_TRUE(all.open());
   Exit(api, 0);
-  EXPECT_THAT(all.status, IsOk());
-  EXPECT_EQ(all.calls, 1);
+  EXPECT_THAT(all.status(), IsOk());
+  EXPECT_EQ(all.calls(), 1);
 }
 
 TEST_F(CommandTest, StopAllOfNothingIsDoneAtOnce) {
   Outcome all;
   supervisor_.StopAll(all.Callback());
-  EXPECT_THAT(all.status, IsOk());
-  EXPECT_EQ(all.calls, 1);
+  EXPECT_THAT(all.status(), IsOk());
+  EXPECT_EQ(all.calls(), 1);
 }
 
 TEST_F(CommandTest, NothingStartsAfterStopAll) {
@@ -233,7 +233,7 @@ TEST_F(CommandTest, NothingStartsAfterStopAll) {
   supervisor_.StopAll([](absl::Status) {});
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(supervisor_.Add(Plain("api")),
               StatusIs(absl::StatusCode::kUnavailable));
 }
@@ -249,8 +249,18 @@ TEST_F(CommandTest, ACallbackMayGiveTheNextCommand) {
   EXPECT_EQ(Launches(), 2U);
   Spawn(Latest());
   timers_.AdvanceBy(absl::Seconds(1));
-  EXPECT_THAT(start.status, IsOk());
-  EXPECT_EQ(start.calls, 1);
+  EXPECT_THAT(start.status(), IsOk());
+  EXPECT_EQ(start.calls(), 1);
+}
+
+TEST_F(CommandTest, ACallbackIsNotCalledFromWithinAnother) {
+  ASSERT_THAT(supervisor_.Add(Plain()), IsOk());
+  std::vector<std::string> order;
+  supervisor_.Stop(kWeb, [&](absl::Status) {
+    supervisor_.Stop(kWeb, [&](absl::Status) { order.push_back("inner"); });
+    order.push_back("outer");
+  });
+  EXPECT_THAT(order, ElementsAre("outer", "inner"));
 }
 
 TEST(SupervisorEndTest, CallsWhatIsLeftWhenItEnds) {
@@ -272,8 +282,8 @@ TEST(SupervisorEndTest, CallsWhatIsLeftWhenItEnds) {
   Outcome start;
   supervisor->Start({"web", std::nullopt}, start.Callback());
   supervisor.reset();
-  EXPECT_EQ(start.calls, 1);
-  EXPECT_THAT(start.status, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(start.calls(), 1);
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(timers.pending(), 0U);
 }
 

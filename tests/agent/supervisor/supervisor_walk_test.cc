@@ -135,7 +135,7 @@ class SupervisorWalkTest : public SupervisorTest,
     for (const auto& [slot, count] : per_slot) {
       EXPECT_LE(count, reloaded_ ? 2 : 1) << slot.first << "/" << slot.second;
     }
-    for (const Outcome& outcome : outcomes_) EXPECT_LE(outcome.calls, 1);
+    for (const Outcome& outcome : outcomes_) EXPECT_LE(outcome.calls(), 1);
   }
 
   // Ends everything as a well-behaved world would.
@@ -184,7 +184,7 @@ TEST_P(SupervisorWalkTest, KeepsItsPromises) {
   }
   WindDown();
   EXPECT_TRUE(living_.empty());
-  for (const Outcome& outcome : outcomes_) EXPECT_EQ(outcome.calls, 1);
+  for (const Outcome& outcome : outcomes_) EXPECT_EQ(outcome.calls(), 1);
   for (const WorkerSnapshot& worker : supervisor_.Snapshot()) {
     EXPECT_EQ(worker.state, WorkerState::kStopped) << worker.name;
   }
