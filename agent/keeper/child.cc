@@ -71,8 +71,10 @@ Child StartChild(const std::string& path, std::span<const std::string> argv,
   const Prepared prepared{path.c_str(), arguments.data(), fds, copies,
                           own_session};
   volatile int error = 0;
+  // NOLINTBEGIN(clang-analyzer-*): the rules are known, see the top.
   const pid_t pid = vfork();
   if (pid == 0) Execute(prepared, &error);
+  // NOLINTEND(clang-analyzer-*)
   if (pid < 0) return {-1, errno};
   // What is left of a child that could not exec is reaped with the strays.
   if (error != 0) return {-1, error};

@@ -16,12 +16,13 @@
 #include "base/os/channel.h"
 #include "base/os/sealed_memfd.h"
 
-int main() {
-  using namespace apm::keeper;
+namespace apm::keeper {
+namespace {
 
+int Main() {
   const absl::StatusOr<std::string> bytes =
-      apm::ReadSealedMemfd(kSpecFd, apm::kMaxMessageBytes);
-  apm::internal::v1::ExecSpec spec;
+      ReadSealedMemfd(kSpecFd, kMaxMessageBytes);
+  internal::v1::ExecSpec spec;
   if (!bytes.ok() || !spec.ParseFromString(*bytes) ||
       fcntl(kFailureFd, F_SETFD, FD_CLOEXEC) != 0) {
     fputs("apm-exec is started by apm-keeper and by nobody else\n", stderr);
@@ -33,7 +34,7 @@ int main() {
   if (failure.detail.size() > kMaxDetailBytes) {
     failure.detail.resize(kMaxDetailBytes);
   }
-  apm::internal::v1::SpawnFailed message;
+  internal::v1::SpawnFailed message;
   message.set_step(failure.step);
   message.set_error(failure.error);
   message.set_detail(std::move(failure.detail));
@@ -42,3 +43,8 @@ int main() {
       write(kFailureFd, packet.data(), packet.size());
   _exit(127);
 }
+
+}  // namespace
+}  // namespace apm::keeper
+
+int main() { return apm::keeper::Main(); }

@@ -50,7 +50,8 @@ std::vector<pid_t> Children() {
   const ssize_t size = fd ? read(fd.get(), text, sizeof text - 1) : 0;
   text[size > 0 ? size : 0] = '\0';
   char* rest = text;
-  for (char* space; (space = strchr(rest, ' ')) != nullptr; rest = space + 1) {
+  for (char* space = strchr(rest, ' '); space != nullptr;
+       rest = space + 1, space = strchr(rest, ' ')) {
     children.push_back(static_cast<pid_t>(strtol(rest, nullptr, 10)));
   }
   return children;

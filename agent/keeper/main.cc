@@ -36,8 +36,10 @@ namespace {
 // Nothing inherited but 0, 1 and 2, and these three open, so that no later
 // descriptor takes one of their numbers.
 void CloseInheritedFds() {
+  // NOLINTBEGIN(android-cloexec-*): the three are for our children too.
   int fd = open("/dev/null", O_RDWR);
-  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = dup(fd);
+  // NOLINTEND(android-cloexec-*)
   close_range(STDERR_FILENO + 1, UINT_MAX, 0);
 }
 
@@ -64,7 +66,10 @@ absl::StatusOr<std::string> ProgramFolder() {
   for (const char* program : {"/apm-agent", "/apm-proxy", "/apm-exec"}) {
     const std::string sibling = folder + program;
     if (access(sibling.c_str(), X_OK) != 0) {
-      return ErrnoStatus(errno, "find '" + sibling + "'");
+      return ErrnoStatus(errno,
+                         "apm-agent, apm-proxy and apm-exec must be in the "
+                         "folder of apm-keeper: find '" +
+                             sibling + "'");
     }
   }
   return folder;
@@ -135,16 +140,9 @@ absl::StatusOr<int> Run(const Options& options) {
   return exit_status;
 }
 
-}  // namespace
-}  // namespace apm::keeper
-
-int main(int argc, char** argv) {
-  using namespace apm::keeper;
-
+int Main(std::span<const char* const> args) {
   CloseInheritedFds();
-  const auto args =
-      std::span<const char* const>(argv, static_cast<size_t>(argc));
-  const absl::StatusOr<Options> options = ParseOptions(args.subspan(argc > 0));
+  const absl::StatusOr<Options> options = ParseOptions(args);
   if (!options.ok()) {
     fprintf(stderr, "apm-keeper: %s; see apm-keeper --help\n",
             std::string(options.status().message()).c_str());
@@ -162,4 +160,12 @@ int main(int argc, char** argv) {
   if (exit_status.ok()) return *exit_status;
   LogError(std::string(exit_status.status().message()));
   return 1;
+}
+
+}  // namespace
+}  // namespace apm::keeper
+
+int main(int argc, char** argv) {
+  if (argc < 1) return 2;
+  return apm::keeper::Main({argv + 1, argv + argc});
 }

@@ -1,13 +1,17 @@
 #include "agent/keeper/options.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <iterator>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+
+#include "base/status/status_macros.h"
 
 namespace apm::keeper {
 namespace {
@@ -47,40 +51,45 @@ void Apply(const Known& known, const std::string& value, Options& options) {
   if (known.name == "--version") options.version = true;
 }
 
+// The value of the option that `args` begins with; drops both from `args`.
+absl::StatusOr<std::string> TakeValue(const Known& known,
+                                      std::span<const char* const>& args) {
+  const std::string_view arg = args.front();
+  args = args.subspan(1);
+  const bool joined = arg.size() > known.name.size();
+  if (!known.has_value) {
+    if (joined) return WrongUsage("option", known.name, " has no value");
+    return "";
+  }
+  std::string value;
+  if (joined) {
+    value = arg.substr(known.name.size() + 1);
+  } else if (!args.empty()) {
+    value = args.front();
+    args = args.subspan(1);
+  }
+  if (value.empty()) return WrongUsage("option", known.name, " needs a value");
+  return value;
+}
+
 }  // namespace
 
 absl::StatusOr<Options> ParseOptions(std::span<const char* const> args) {
   Options options;
-  bool seen[std::size(kKnown)] = {};
-  for (size_t i = 0; i < args.size(); ++i) {
-    const std::string_view arg = args[i];
-    if (!arg.starts_with("-"))
+  std::set<std::string_view> seen;
+  while (!args.empty()) {
+    const std::string_view arg = args.front();
+    if (!arg.starts_with('-'))
       return WrongUsage("argument", arg, " is unknown");
-    const size_t equals = arg.find('=');
-    const std::string_view name = arg.substr(0, equals);
+    const std::string_view name = arg.substr(0, arg.find('='));
     const auto* known = std::ranges::find(kKnown, name, &Known::name);
     if (known == std::end(kKnown)) {
       return WrongUsage("option", name, " is unknown");
     }
-
-    std::string value;
-    if (!known->has_value) {
-      if (equals != arg.npos)
-        return WrongUsage("option", name, " has no value");
-    } else {
-      if (equals != arg.npos) {
-        value = arg.substr(equals + 1);
-      } else if (++i < args.size()) {
-        value = args[i];
-      }
-      if (value.empty()) return WrongUsage("option", name, " needs a value");
-    }
-
-    bool& already = seen[known - kKnown];
-    if (already && !known->repeatable) {
+    if (!seen.insert(name).second && !known->repeatable) {
       return WrongUsage("option", name, " is given twice");
     }
-    already = true;
+    APM_ASSIGN_OR_RETURN(const std::string value, TakeValue(*known, args));
     Apply(*known, value, options);
   }
   return options;

@@ -30,7 +30,9 @@ struct ProcessKey {
   static ProcessKey From(const internal::v1::ProcessKey& key);
   internal::v1::ProcessKey ToProto() const;
 
-  friend auto operator<=>(const ProcessKey&, const ProcessKey&) = default;
+  friend auto operator<=>(const ProcessKey&,
+                          const ProcessKey&) =
+      default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct Process {

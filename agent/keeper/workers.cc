@@ -38,6 +38,9 @@ namespace pb = ::apm::internal::v1;
 
 constexpr size_t kStdioFds = 3;
 
+// PIDFD_SIGNAL_PROCESS_GROUP, which Debian 12's headers do not have.
+constexpr unsigned kProcessGroup = 1U << 2;
+
 uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 +
          static_cast<uint64_t>(time.tv_usec);
@@ -65,7 +68,6 @@ pb::Exited MakeExited(const ProcessKey& key, pid_t pid, int wait_status,
 // group safely; before, we use the number if the group had members when its
 // leader was reaped.
 void SignalGroup(const Process& process, int signal) {
-  constexpr unsigned kProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
   if (syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr,
               kProcessGroup) == 0) {
     return;
