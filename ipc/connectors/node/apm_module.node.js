@@ -308,7 +308,7 @@ class ApmSession {
   // before the callback is set waits for it.
   get on_data() { return this._on_data; }
   set on_data(callback) {
-    this._on_data = callback;
+    this._on_data = callback || null;
     // Later, so that on_end may be set on the next line.
     if (this._waiting !== null) process.nextTick(() => this._deliverWaiting());
   }
@@ -422,7 +422,7 @@ class ApmSession {
 
   _hand(data, isBinary, isLast) {
     this._module._guard(this, 'on_data', () => this._on_data(data, isBinary));
-    if (isLast && this._active && this.on_end !== null) {
+    if (isLast && this._active && this.on_end) {
       this._module._guard(this, 'on_end', () => this.on_end());
     }
   }
