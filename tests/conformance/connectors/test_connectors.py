@@ -88,8 +88,8 @@ def test_the_references_hello_world_runs_verbatim(spawn):
     worker.start()
     worker.send(request('a-1'))
     assert worker.frames(2) == [
-        ({'_command': 'write', '_session': 'a-1', 'dataType': 'binary', 'x-status': '200', 'content-type': 'text/plain'},
-         b'Hello World'),
+        ({'_command': 'write', '_session': 'a-1', 'dataType': 'binary', 'x-status': '200',
+          'content-type': 'text/plain'}, b'Hello World'),
         ({'_command': 'closeConnection', '_session': 'a-1'}, b'')]
     assert worker.end() == ([], 0)
 
@@ -276,7 +276,8 @@ def test_a_rejected_promise_is_a_failed_callback(spawn):
     worker.start()
     worker.send(request('a-1', '/reject', 'ws') + request('a-2', '/close'))
     answers = sorted(worker.frames(2), key=lambda answer: answer[0]['_session'])
-    assert answers[0][0] == {'_command': 'closeConnection', '_session': 'a-1', 'code': 1011, '_reason': 'internal error'}
+    assert answers[0][0] == {
+        '_command': 'closeConnection', '_session': 'a-1', 'code': 1011, '_reason': 'internal error'}
     assert worker.end() == ([], 0)
     assert 'thrown later' in worker.log()
 
