@@ -17,6 +17,7 @@ if(NOT APM_PURE_ONLY)
 endif()
 if(APM_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
+  find_package(nlohmann_json CONFIG REQUIRED)  # Reads the conformance vectors.
   set(Python3_EXECUTABLE /usr/bin/python3)  # The tests need the distribution's packages.
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
 endif()

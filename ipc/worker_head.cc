@@ -191,6 +191,11 @@ std::string_view WorkerHeadParser::Text(std::string_view key) {
   return {};
 }
 
+std::string_view WorkerHeadParser::Raw(std::string_view key) const {
+  const JsonValue* value = Find(key);
+  return value == nullptr ? std::string_view() : value->raw;
+}
+
 bool WorkerHeadParser::Fill() {
   switch (head_.command) {
     case WorkerCommand::kWrite:
@@ -199,9 +204,7 @@ bool WorkerHeadParser::Fill() {
       FillClose();
       return true;
     case WorkerCommand::kSaveSessionData:
-      if (const JsonValue* data = Find("_sessionData")) {
-        head_.session_data = data->raw;
-      }
+      head_.session_data = Raw("_sessionData");
       return true;
     case WorkerCommand::kMetric:
       return FillMetric();
@@ -210,6 +213,7 @@ bool WorkerHeadParser::Fill() {
     case WorkerCommand::kLog:
       head_.level = Text("level");
       head_.message = Text("message");
+      head_.log_fields = Raw("fields");
       return true;
     case WorkerCommand::kWriteRaw:
     case WorkerCommand::kReady:

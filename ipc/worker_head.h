@@ -95,9 +95,10 @@ struct WorkerHead {
   std::optional<uint32_t> concurrency;
   std::vector<std::string_view> features;
 
-  // log.
+  // log: `log_fields` is the JSON value of `fields` as it was sent.
   std::string_view level;
   std::string_view message;
+  std::string_view log_fields;
 
   // Values that could not be used: an object where a header is due, say.
   uint32_t ignored_fields = 0;
@@ -126,6 +127,7 @@ class WorkerHeadParser {
                    bool& too_many);
   const JsonValue* Find(std::string_view key) const;
   std::string_view Text(std::string_view key);
+  std::string_view Raw(std::string_view key) const;
 
   // Each is false if there are more than kMaxHeadKeys of something.
   bool Fill();
