@@ -122,6 +122,8 @@ void WorkerLink::Flush() {
     out_.clear();
   } else if (!pipe_full_) {
     WriteOnce();
+  } else {
+    UpdateCongestion();
   }
 }
 

@@ -1,0 +1,297 @@
+"""WebSockets: the handshake that a worker decides, messages both ways, and
+every way to end."""
+
+import struct
+
+import pytest
+
+from apm.internal.v1 import proxy_pb2
+from proxy_harness import Proxy
+
+ACCEPT_OF_THE_TEST_KEY = "BACScCJPNqyz+UBoqMH89VmURoA="
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+@pytest.fixture
+def proxy():
+    with Proxy(http=True, websocket=True) as running:
+        yield running
+
+
+def opened(proxy, client=None, worker=None, headers=""):
+    """A client and a worker's session with 101 between them."""
+    worker = worker or proxy.attach()
+    client = client or proxy.connect()
+    client.upgrade(headers=headers)
+    session = worker.expect_session()
+    session.write()
+    assert client.head().status == 101
+    return worker, client, session
+
+
+def test_an_upgrade_becomes_a_session_of_protocol_ws(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade("/chat?room=1")
+    session = worker.expect_session()
+    assert session.head["protocol"] == "ws"
+    assert session.head["path"] == "/chat"
+    session.write(b"welcome", dataType="text")
+    head = client.head()
+    assert head.status == 101
+    assert head.headers["upgrade"].lower() == "websocket"
+    assert head.headers["sec-websocket-accept"] == ACCEPT_OF_THE_TEST_KEY
+    assert client.ws_receive() == (TEXT, b"welcome")
+    assert proxy.counters.worker("websocket_opened") == 1
+
+
+def test_101_comes_without_a_word_of_the_worker(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade()
+    session = worker.expect_session()
+    assert client.head().status == 101
+    client.ws_send("hello")
+    head, payload = worker.expect_data(session)
+    assert (head["dataType"], payload) == ("text", b"hello")
+    session.write(b"hello", dataType="text")
+    assert client.ws_receive() == (TEXT, b"hello")
+
+
+def test_text_and_binary_go_both_ways(proxy):
+    worker, client, session = opened(proxy)
+    for opcode, kind, payload in ((TEXT, "text", "h\u00e9".encode()),
+                                  (BINARY, "binary", bytes(range(256)))):
+        client.ws_send(payload, opcode)
+        head, received = worker.expect_data(session)
+        assert (head["dataType"], received) == (kind, payload)
+        session.write(payload, dataType=kind)
+        assert client.ws_receive() == (opcode, payload)
+
+
+def test_a_message_sent_before_101_is_delivered_after_it(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade()
+    client.ws_send("eager")
+    session = worker.expect_session()
+    assert worker.expect_data(session)[1] == b"eager"
+
+
+def test_fragments_arrive_as_one_message(proxy):
+    worker, client, session = opened(proxy)
+    client.ws_send("one ", TEXT, final=False)
+    client.ws_send(b"", PING)
+    client.ws_send("two", 0)
+    assert client.ws_receive() == (PONG, b"")
+    assert worker.expect_data(session)[1] == b"one two"
+
+
+def test_an_empty_first_write_sends_no_message_and_a_second_does(proxy):
+    _, client, session = opened(proxy)
+    session.write(b"", dataType="text")
+    session.write(b"x", dataType="text")
+    assert client.ws_receive() == (TEXT, b"")
+    assert client.ws_receive() == (TEXT, b"x")
+
+
+def test_text_that_is_not_utf8_does_not_break_the_client(proxy):
+    _, client, session = opened(proxy)
+    session.write(b"\xff\xfe", dataType="text")
+    assert client.ws_receive() == (BINARY, b"\xff\xfe")
+
+
+def test_the_first_offer_is_the_protocol_unless_the_worker_chooses(proxy):
+    offers = "Sec-WebSocket-Protocol: a, b\r\n"
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade(headers=offers)
+    worker.expect_session().write()
+    assert client.head().headers["sec-websocket-protocol"] == "a"
+    client = proxy.connect()
+    client.upgrade(headers=offers)
+    worker.expect_session().write(
+        b"", {"sec-websocket-protocol": "b"})
+    assert client.head().headers["sec-websocket-protocol"] == "b"
+
+
+@pytest.mark.parametrize("code, status", [(401, 401), (None, 403), (1008, 403)])
+def test_closing_before_101_is_an_http_status(proxy, code, status):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade()
+    worker.expect_session().close(code)
+    assert client.response().status == status
+    assert client.closed()
+    worker.nothing_more()
+
+
+def test_a_worker_that_announces_accept_is_waited_for():
+    with Proxy(websocket=True, limits={"ws_accept_wait_ms": 1}) as proxy:
+        worker = proxy.attach()
+        worker.hello(features=["accept"])
+        client = proxy.connect()
+        client.upgrade()
+        session = worker.expect_session()
+        worker.nothing_more()  # Far more than the wait of others.
+        worker.send({"_session": session.id, "_command": "accept"})
+        assert client.head().status == 101
+        session.write(b"x", dataType="text")
+        assert client.ws_receive() == (TEXT, b"x")
+
+
+def test_an_accept_that_does_not_come_is_504():
+    with Proxy(websocket=True, limits={"ws_accept_timeout_ms": 50}) as proxy:
+        worker = proxy.attach()
+        worker.hello(features=["accept"])
+        client = proxy.connect()
+        client.upgrade()
+        session = worker.expect_session()
+        assert client.response().status == 504
+        worker.expect_event(session)
+
+
+def test_another_version_is_426_and_no_key_is_400(proxy):
+    proxy.attach()
+    client = proxy.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+                b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+    answer = client.response()
+    assert answer.status == 426
+    assert answer.headers["sec-websocket-version"] == "13"
+    client = proxy.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    assert client.response().status == 400
+
+
+def test_no_instance_in_time_is_503():
+    with Proxy(websocket=True, route={"queue_timeout_ms": 50}) as proxy:
+        client = proxy.connect()
+        client.upgrade()
+        assert client.response().status == 503
+
+
+def test_the_worker_closes_with_its_code_and_reason(proxy):
+    worker, client, session = opened(proxy)
+    session.close(4000, "enough")
+    assert client.ws_receive() == (CLOSE, 4000, b"enough")
+    client.ws_send(struct.pack(">H", 4000), CLOSE)
+    assert client.closed()
+    worker.nothing_more()
+    proxy.expect_counter("websocket_closed", 1)
+
+
+def test_the_default_close_code_is_1000(proxy):
+    _, client, session = opened(proxy)
+    session.close()
+    assert client.ws_receive()[:2] == (CLOSE, 1000)
+
+
+def test_the_client_closes_and_the_worker_is_told_once(proxy):
+    worker, client, session = opened(proxy)
+    client.ws_send(struct.pack(">H", 1001), CLOSE)
+    assert client.ws_receive()[:2] == (CLOSE, 1001)
+    assert client.closed()
+    worker.expect_event(session)
+    worker.nothing_more()
+
+
+def test_a_client_that_vanishes_is_told_once(proxy):
+    worker, client, session = opened(proxy)
+    client.reset()
+    worker.expect_event(session)
+    worker.nothing_more()
+    proxy.expect_counter("websocket_closed", 1)
+
+
+@pytest.mark.parametrize("frame, code", [
+    (dict(payload="x", masked=False), 1002),
+    (dict(payload="x", opcode=3), 1002),
+    (dict(payload=b"\xff", opcode=TEXT), 1007),
+    (dict(payload=b"x" * 101, opcode=BINARY), 1009),
+    (dict(payload=b"x" * 126, opcode=PING), 1002),
+], ids=["unmasked", "opcode", "utf8", "size", "control-size"])
+def test_a_frame_against_the_protocol_fails_the_connection(frame, code):
+    with Proxy(websocket=True, limits={"ws_max_message_bytes": 100}) as proxy:
+        worker, client, session = opened(proxy)
+        client.ws_send(**frame)
+        assert client.ws_receive()[:2] == (CLOSE, code)
+        worker.expect_event(session)
+        assert client.closed()
+
+
+def test_a_message_of_exactly_the_limit_passes():
+    with Proxy(websocket=True, limits={"ws_max_message_bytes": 100}) as proxy:
+        worker, client, session = opened(proxy)
+        client.ws_send(b"x" * 100, BINARY)
+        assert worker.expect_data(session)[1] == b"x" * 100
+
+
+def test_a_client_is_pinged_and_lives_while_it_answers():
+    with Proxy(websocket=True,
+               limits={"ws_ping_ms": 50, "ws_dead_ms": 500}) as proxy:
+        worker, client, session = opened(proxy)
+        for _ in range(12):
+            opcode, payload = client.ws_receive()
+            assert opcode == PING
+            client.ws_send(payload, PONG)
+        client.ws_send("alive")
+        assert worker.expect_data(session)[1] == b"alive"
+
+
+def test_a_client_that_answers_no_ping_is_dead():
+    with Proxy(websocket=True,
+               limits={"ws_ping_ms": 20, "ws_dead_ms": 100}) as proxy:
+        worker, _, session = opened(proxy)
+        worker.expect_event(session)
+
+
+def test_pings_of_the_client_are_answered(proxy):
+    _, client, _ = opened(proxy)
+    client.ws_send("data", PING)
+    assert client.ws_receive() == (PONG, b"data")
+
+
+def test_a_worker_that_dies_ends_its_websockets(proxy):
+    worker, client, _ = opened(proxy)
+    worker.die()
+    assert client.ws_receive()[:2] == (CLOSE, 1011)
+
+
+def test_a_drained_instance_closes_its_websockets_at_the_deadline(proxy):
+    worker, client, session = opened(proxy)
+    proxy.command(drain_worker=proxy_pb2.DrainWorker(
+        **worker.key, deadline_ms=50))
+    assert client.ws_receive()[:2] == (CLOSE, 1012)
+    worker.expect_event(session)
+    assert proxy.report("worker_drained").sessions_left == 1
+
+
+def test_drain_all_says_going_away(proxy):
+    _, client, _ = opened(proxy)
+    proxy.command(drain_all=proxy_pb2.DrainAll(deadline_ms=60000))
+    assert client.ws_receive()[:2] == (CLOSE, 1001)
+    client.ws_send(struct.pack(">H", 1001), CLOSE)
+    proxy.report("all_drained")
+
+
+def test_websockets_hold_no_credit(proxy):
+    worker = proxy.attach()
+    worker.hello(concurrency=1)
+    _, first, _ = opened(proxy, worker=worker)
+    _, second, session = opened(proxy, worker=worker)
+    second.ws_send("x")
+    assert worker.expect_data(session)[1] == b"x"
+    client = proxy.connect()
+    client.get()
+    worker.expect_session().answer(b"http too")
+    assert client.response().body == b"http too"
+
+
+def test_many_messages_arrive_in_order(proxy):
+    worker, client, session = opened(proxy)
+    for i in range(500):
+        client.ws_send(str(i))
+    for i in range(500):
+        _, payload = worker.expect_data(session)
+        assert payload == str(i).encode()
+        session.write(payload, dataType="text")
+    for i in range(500):
+        assert client.ws_receive() == (TEXT, str(i).encode())
