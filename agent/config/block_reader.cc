@@ -64,46 +64,45 @@ void BlockReader::ReadDirective(const Directive& directive) {
                     Usage(*spec));
     return;
   }
-  const auto [first, is_first] =
-      given_.emplace(spec->name, directive.name.span);
-  const auto once = [&](auto read) {
-    if (is_first) {
-      read();
-      return;
-    }
-    findings_.Error(directive.name.span,
-                    absl::StrFormat("'%s' is given twice", spec->name),
-                    absl::StrFormat("the first is on line %d of '%s'",
-                                    texts_.LineOf(first->second),
-                                    Quotable(texts_.Path(first->second.file))));
-  };
+  ReadValues(*spec, directive);
+}
+
+void BlockReader::ReadValues(const DirectiveSpec& spec,
+                             const Directive& directive) {
   std::visit(
       Overloaded{
           [](Special) {},  // Blocks and includes are the parser's.
-          [&](TextField field) {
-            once([&] { ReadText(*spec, directive, worker_.*field); });
-          },
+          [&](TextField field) { ReadText(spec, directive, worker_.*field); },
           [&](DaemonTextField field) {
-            once([&] { ReadText(*spec, directive, daemon_.*field); });
+            ReadText(spec, directive, daemon_.*field);
           },
           [&](ListField field) {
             const bool shell = field == &WorkerFields::params;
-            ReadList(*spec, directive,
+            ReadList(spec, directive,
                      shell ? WordRules::kShell : WordRules::kConfig,
                      shell ? WordSplit::kNone : WordSplit::kAtCommas,
                      worker_.*field);
           },
           [&](DaemonListField field) {
-            ReadList(*spec, directive, WordRules::kConfig, WordSplit::kAtCommas,
+            ReadList(spec, directive, WordRules::kConfig, WordSplit::kAtCommas,
                      daemon_.*field);
           },
-          [&](PairsField field) { ReadPair(*spec, directive, worker_.*field); },
+          [&](PairsField field) { ReadPair(spec, directive, worker_.*field); },
       },
-      spec->target);
+      spec.target);
 }
 
 void BlockReader::ReadText(const DirectiveSpec& spec,
                            const Directive& directive, std::string& out) {
+  const auto [given, is_first] = given_.emplace(spec.name, directive.name.span);
+  if (!is_first) {
+    const Span& first = given->second;
+    findings_.Error(
+        directive.name.span, absl::StrFormat("'%s' is given twice", spec.name),
+        absl::StrFormat("the first is on line %d of '%s'", texts_.LineOf(first),
+                        Quotable(texts_.Path(first.file))));
+    return;
+  }
   if (directive.values.size() > 1) {
     ReportValue(spec, directive.values[1].span,
                 absl::StrFormat("'%s' takes one value", spec.name),

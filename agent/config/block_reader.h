@@ -44,6 +44,7 @@ class BlockReader {
 
  private:
   void ReadDirective(const Directive& directive);
+  void ReadValues(const DirectiveSpec& spec, const Directive& directive);
   void ReadText(const DirectiveSpec& spec, const Directive& directive,
                 std::string& out);
   void ReadList(const DirectiveSpec& spec, const Directive& directive,
@@ -66,7 +67,7 @@ class BlockReader {
   DaemonFields daemon_;
   Span block_name_;
   std::map<std::pair<std::string_view, size_t>, Span> value_spans_;
-  std::map<std::string_view, Span> given_;  // First directive of each name.
+  std::map<std::string_view, Span> given_;  // Text directives, by name.
   std::set<std::string_view> unreadable_;   // Reported; not missing as well.
 };
 
