@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
