@@ -14,10 +14,9 @@ def test_a_killed_worker_is_replaced_at_once():
         pid, = agent.pids("web")
         os.kill(pid, signal.SIGKILL)
         agent.wait_for(lambda: agent.pids("web")[0] not in (0, pid), "a new process")
+        assert agent.worker("web")["instances"][0]["restarts"] == 1
         agent.ctl("start", "web")
         assert agent.http("web")[0] == 200
-        instance = agent.worker("web")["instances"][0]
-        assert instance["restarts"] == 1
         assert agent.info("web")["instances"][0]["last_exit"]["signal"] == signal.SIGKILL
 
 

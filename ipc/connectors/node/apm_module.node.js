@@ -349,6 +349,21 @@ class ApmSession {
 
   // Answers a WebSocket handshake now rather than when the connect callback (or
   // its promise) is done.
+  // True if the head announces a body (RFC 9112, 6.3): the agent then sends
+  // one, and ends it with a `data` frame.
+  get has_body() {
+    const {headers} = this;
+    return headers['transfer-encoding'] !== undefined || +(headers['content-length'] || 0) > 0;
+  }
+
+  // The connect callback, or its promise, has returned.
+  _connected() {
+    this.accept();
+    if (this._active && this.on_end && this.protocol === 'http' && !this.has_body) {
+      this._module._guard(this, 'on_end', () => this.on_end());
+    }
+  }
+
   accept() {
     if (!this._active || this._accepted || this.protocol !== 'ws') return;
     this._accepted = true;
@@ -564,7 +579,7 @@ class ApmModule {
 
   _connect(session) {
     this._sessions.set(session.session_id, session);
-    this._guard(session, 'connect callback', () => this._onConnect(session), () => session.accept());
+    this._guard(session, 'connect callback', () => this._onConnect(session), () => session._connected());
   }
 
   // Runs a callback of the user, then `done` when it, or its promise, succeeded.

@@ -402,6 +402,22 @@ class ApmSession:
         if self._active:
             self._command('saveSessionData', ',"_sessionData":' + _to_json(self.session_data))
 
+    @property
+    def has_body(self):
+        """True if the head announces a body (RFC 9112, 6.3).
+
+        The agent then sends one, and ends it with a `data` frame.
+        """
+        length = self.headers.get('content-length', '0')
+        return 'transfer-encoding' in self.headers or length.strip('0') != ''
+
+    def _connected(self):
+        """The connect callback has returned."""
+        if self.protocol == 'ws':
+            self.accept()
+        elif self.on_end is not None and self.protocol == 'http' and self._active and not self.has_body:
+            self._module._guard(self, 'on_end', self.on_end)
+
     def accept(self):
         """Answers a WebSocket handshake now rather than when the connect callback returned."""
         if self._active and not self._accepted and self.protocol == 'ws':
@@ -518,8 +534,8 @@ class ApmModule:
         if head.get('_sessionType') == 'new':
             session = ApmSession(self, head)
             self._sessions[session.session_id] = session
-            if self._guard(session, 'connect callback', self._on_connect, session) and session.protocol == 'ws':
-                session.accept()
+            if self._guard(session, 'connect callback', self._on_connect, session):
+                session._connected()
         kind = head.get('_type')
         if kind is None:
             return
