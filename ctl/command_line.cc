@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,10 +80,21 @@ class Grammar {
 
   CLI::App& app() { return app_; }
 
-  // What CLI11 has no place for; to be called when it has parsed.
-  void Finish() {
+  // Adds what CLI11 has no place for, when it has parsed; `rest` is what
+  // followed "--". Throws like CLI11 does.
+  void Finish(const std::vector<std::string>& rest) {
     globals_.output = json_ == "json" ? Output::kJson : Output::kTable;
     globals_.colors = WantsColors(no_color_);
+    auto* const run = std::get_if<RunCommand>(&line_.command);
+    if (run == nullptr) {
+      if (rest.empty()) return;
+      throw CLI::ExtrasError(rest);
+    }
+    run->arguments.insert(run->arguments.end(), rest.begin(), rest.end());
+    if (!run->program.empty()) return;
+    if (run->arguments.empty()) throw CLI::RequiredError("program");
+    run->program = run->arguments.front();
+    run->arguments.erase(run->arguments.begin());
   }
 
  private:
@@ -145,12 +157,10 @@ class Grammar {
   void AddRun() {
     CLI::App& sub = Add("run", "Add a worker and start it", run_);
     sub.footer(
-        "What follows the program is for the program; write -- before it if it "
-        "begins with a dash:\n"
-        "  apmctl run ./server.py --server :8080 -- --verbose");
+        "What follows -- is for the program, dashes and all:\n"
+        "  apmctl run ./server.py --server 127.0.0.1:8080 -- --verbose");
     sub.add_option("program", run_.program,
-                   "A program, or a .js .py .php .pl .lua .rb .sh file")
-        ->required();
+                   "A program, or a .js .py .php .pl .lua .rb .sh file");
     sub.add_option("arguments", run_.arguments, "For the program");
     sub.add_option("--name", run_.name, "The worker's name [the program's]");
     sub.add_option("--server,--listen", run_.servers,
@@ -233,14 +243,20 @@ class Grammar {
 
 std::variant<CommandLine, ExitCode> ParseCommandLine(int argc,
                                                      char const* const* argv) {
+  // CLI11 would take the options after "--" for its own.
+  char const* const* const end = argv + argc;
+  char const* const* const dashes =
+      std::find(argv, end, std::string_view("--"));
+  const std::vector<std::string> rest(dashes == end ? end : dashes + 1, end);
+
   CommandLine line;
   Grammar grammar(line);
   try {
-    grammar.app().parse(argc, argv);
+    grammar.app().parse(static_cast<int>(dashes - argv), argv);
+    grammar.Finish(rest);
+    return line;
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = grammar.app().get_subcommands();
-    const CLI::App& about = chosen.empty() ? grammar.app() : *chosen.front();
-    fputs(about.help().c_str(), stdout);
+    fputs(grammar.app().help().c_str(), stdout);
     return ExitCode::kDone;
   } catch (const CLI::ParseError& error) {
     const auto chosen = grammar.app().get_subcommands();
@@ -249,8 +265,6 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(int argc,
             chosen.empty() ? "" : " ");
     return ExitCode::kUsage;
   }
-  grammar.Finish();
-  return line;
 }
 
 }  // namespace apm::ctl
