@@ -22,13 +22,13 @@
 namespace apm::proxy {
 
 struct AccessEntry {
-  std::string_view remote;        // An address, or "unix".
-  std::string_view request_line;  // "GET /a HTTP/1.1".
+  std::string_view remote = "";        // An address, or "unix".
+  std::string_view request_line = "";  // "GET /a HTTP/1.1".
   int status = 0;
   uint64_t body_bytes = 0;  // Sent to the client, without the head.
-  std::string_view referer;
-  std::string_view user_agent;
-  absl::Duration took;
+  std::string_view referer = "";
+  std::string_view user_agent = "";
+  absl::Duration took = absl::ZeroDuration();
 };
 
 // Thread: the shard's.

@@ -33,6 +33,9 @@ constexpr int kUsageError = 2;
 
 absl::Status RunProxy(UniqueFd keeper) {
   signal(SIGPIPE, SIG_IGN);
+  // Ctrl-C at a terminal is meant for the keeper, which drains us first.
+  signal(SIGINT, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
   proxy::TouchLazyThings();
   APM_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
   net::Shard shard(*loop);

@@ -6,6 +6,7 @@
 #include "proxy/net/acceptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -70,6 +71,9 @@ Acceptor::~Acceptor() {
 }
 
 absl::Status Acceptor::Start() {
+  // A blocking one would stop the loop when a client changes its mind between
+  // epoll and accept() (accept(2), "Notes").
+  fcntl(socket_.get(), F_SETFL, fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
   return loop_.Add(socket_.get(), EPOLLIN | EPOLLEXCLUSIVE,
                    [this](uint32_t) { OnReadable(); });
 }

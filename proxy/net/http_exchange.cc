@@ -80,7 +80,7 @@ void HttpExchange::Begin(const http1::Request& request, bool may_live) {
   if (session_->instance != nullptr) {
     SendFirstFrame();
   } else {
-    wait_deadline_ = context_.loop.Now() + worker().settings().queue_timeout;
+    OnQueued();
   }
 }
 
@@ -173,6 +173,11 @@ void HttpExchange::PumpBody() {
 
 void HttpExchange::OnDispatched() {
   SendFirstFrame();
+  owner_.OnExchangeProgress();
+}
+
+void HttpExchange::OnQueued() {
+  wait_deadline_ = context_.loop.Now() + worker().settings().queue_timeout;
   owner_.OnExchangeProgress();
 }
 

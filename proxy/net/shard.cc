@@ -248,16 +248,17 @@ void Shard::OnAccept(Listener& listener, UniqueFd socket, Peer peer) {
     Add(context_.counters->accept_errors);
     return;
   }
-  auto connection = std::make_unique<Connection>(
-      context_, listener, std::move(peer), std::move(socket));
-  if (!connection->Start().ok()) {
-    Add(context_.counters->accept_errors);
-    return;
-  }
   Add(context_.counters->connections_opened);
-  connection->index = connections_.size();
-  connections_.push_back(std::move(connection));
-  if (full) connections_.back()->RefuseOverload();
+  connections_.push_back(std::make_unique<Connection>(
+      context_, listener, std::move(peer), std::move(socket)));
+  Connection& connection = *connections_.back();
+  connection.index = connections_.size() - 1;
+  if (!connection.Start().ok()) {
+    Add(context_.counters->accept_errors);
+    connection.Abort("cannot be watched");
+  } else if (full) {
+    connection.RefuseOverload();
+  }
 }
 
 void Shard::Mark(Connection& connection) {

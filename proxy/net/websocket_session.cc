@@ -77,8 +77,12 @@ void WebSocketSession::Begin(const http1::Request& request) {
   if (session_->instance != nullptr) {
     SendFirstFrame();
   } else {
-    deadline_ = context_.loop.Now() + worker().settings().queue_timeout;
+    OnQueued();
   }
+}
+
+void WebSocketSession::OnQueued() {
+  deadline_ = context_.loop.Now() + worker().settings().queue_timeout;
 }
 
 void WebSocketSession::SendFirstFrame() {

@@ -69,6 +69,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   void OnDeadline(absl::Duration now);
 
   void OnDispatched() override;
+  void OnQueued() override;
   void OnWorkerFrame(const ipc::WorkerHead& head, std::string_view payload,
                      bool first) override;
   void OnWorkerClosed(std::optional<int> code,

@@ -37,9 +37,11 @@ class SessionPeer {
  public:
   virtual ~SessionPeer() = default;
 
-  // The session left the queue for an instance: append its first frame. Also
-  // when it moved to another instance after the first one died.
+  // The session left the queue for an instance: append its first frame.
   virtual void OnDispatched() = 0;
+
+  // The session is in the queue again, since MayRetry() said so.
+  virtual void OnQueued() = 0;
 
   // A write, writeRaw or accept. `first` is true for the first write.
   virtual void OnWorkerFrame(const ipc::WorkerHead& head,

@@ -176,6 +176,7 @@ void Worker::Remove(Instance& instance, Loss loss) {
       session.retried = true;
       Add(counters_->retries);
       Enqueue(session, /*in_front=*/true);
+      session.peer->OnQueued();
       continue;
     }
     SessionPeer& peer = *session.peer;

@@ -269,6 +269,8 @@ def test_drain_all_says_going_away(proxy):
     proxy.command(drain_all=proxy_pb2.DrainAll(deadline_ms=60000))
     assert client.ws_receive()[:2] == (CLOSE, 1001)
     client.ws_send(struct.pack(">H", 1001), CLOSE)
+    assert client.closed()
+    client.close()
     proxy.report("all_drained")
 
 

@@ -244,11 +244,30 @@ def test_stray_output_that_nobody_reads_is_dropped_and_counted(proxy):
     assert proxy.counters.worker("stray_dropped_bytes") > 500_000
 
 
-def test_a_frame_to_follow_a_huge_claim_is_served_after_a_wait(proxy):
+def test_half_a_head_does_not_swallow_the_frame_behind_it(proxy):
     worker, client = proxy.attach(), proxy.connect()
     client.get()
     session = worker.expect_session()
-    # A plausible start that never comes to its end: given up after 5 s.
     worker.send_bytes(b"\x05" + struct.pack(">I", 1000) + b'{"_command":')
-    session.answer(b"patience")
-    assert client.response().body == b"patience"
+    session.answer(b"found")
+    assert client.response().body == b"found"
+
+
+def test_a_frame_that_never_ends_is_given_up_and_the_next_one_found(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.get()
+    session = worker.expect_session()
+    whole = frame({"_session": session.id, "_command": "write"}, b"x" * 9999)
+    worker.send_bytes(whole[:-5000])  # Then nothing, for the 5 s of the rule.
+    proxy.expect_counter("stray_bytes", len(whole) - 5000)
+    session.answer(b"after all")
+    assert client.response().body == b"after all"
+
+
+def test_a_lost_request_waits_for_another_instance_as_long_as_any():
+    with Proxy(route={"queue_timeout_ms": 50}) as running:
+        worker, client = running.attach(), running.connect()
+        client.get()
+        worker.expect_session()
+        worker.die()
+        assert client.response().status == 503
