@@ -129,7 +129,8 @@ def example(spawn, lang, path):
 
 def test_example_hello(spawn):
     worker = example(spawn, 'node', 'hello/server.js')
-    worker.send(request('a-1', query='name=you') + request('a-2', method='POST', headers={'content-length': '4'}) + data('a-2', b'body') +
+    worker.send(request('a-1', query='name=you') +
+                request('a-2', method='POST', headers={'content-length': '4'}) + data('a-2', b'body') +
                 request('a-3', '/nothing'))
     answers = worker.frames(5)
     assert [payload for _, payload in answers] == [b'Hello you from instance 3\n', b'', b'body', b'', b'']
