@@ -100,8 +100,7 @@ def test_a_split_response_header_is_a_502(agent):
 def test_a_worker_that_dies_mid_frame_fails_its_request_alone(agent):
     status, _ = ask(agent, "/mid-frame")
     assert status == 502
-    agent.ctl("start", "raw")
-    assert ask(agent, "/") == (200, b"fine")
+    agent.wait_for(lambda: ask(agent, "/") == (200, b"fine"), "an answer of the next process")
     assert agent.http("good")[0] == 200
 
 
