@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -34,8 +33,7 @@ class JsonWriter {
         return;
       }
     }
-    memcpy(buffer_.data() + used_, text.data(), text.size());
-    used_ += text.size();
+    used_ += text.copy(buffer_.data() + used_, text.size());
   }
 
   // Writes `text` escaped, without quotes, by AppendJsonString's rules.

@@ -57,6 +57,14 @@ TEST(AppendJsonStringTest, EscapesBehindALongPlainStart) {
             '"' + std::string(100, 'x') + R"(\"")");
 }
 
+TEST(JsonWriterTest, WritesTextThatIsNowhere) {
+  std::string out;
+  JsonWriter json(out);
+  json.Quoted(std::string_view());
+  json.Flush();
+  EXPECT_EQ(out, R"("")");
+}
+
 TEST(JsonWriterTest, KeepsTheOrderOfPiecesOfAnySize) {
   std::string out = "before";
   std::string expected = out;
