@@ -21,6 +21,8 @@
 namespace apm::http1 {
 namespace {
 
+constexpr std::string_view kEmptyLine = "\r\n";
+
 // Bytes of a request target: visible ASCII without the fragment's '#', which
 // never goes on the wire. Wider than RFC 3986, as browsers send "|" and "{"
 // unescaped; other bytes must be percent-encoded.
@@ -79,7 +81,6 @@ bool RequestParser::Fail(int status, std::string_view reason) {
 // a body (RFC 9112 2.2). The first byte of the method is judged at once, so
 // that a TLS greeting on a plain port is not waited for.
 bool RequestParser::ReadStart(std::string_view input) {
-  constexpr std::string_view kEmptyLine = "\r\n";
   if (input.empty()) return false;
   size_t begin = 0;
   if (input[0] == '\r') {

@@ -91,6 +91,8 @@ class FrameParser {
   };
 
   bool Fail(CloseCode code, std::string_view reason);
+  void ReleaseMessage();
+  bool BeginFrame(std::span<char>& input, absl::Duration now);
   size_t HeaderBytes() const;
   bool TakeHeader(std::span<char>& input);
   bool ReadHeader();
