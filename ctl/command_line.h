@@ -24,7 +24,7 @@ struct Globals {
   absl::Duration timeout = absl::Seconds(30);
   Output output = Output::kTable;
   bool colors = false;      // Stdout is a terminal, and nobody objects.
-  std::string daemon_user;  // Whose agent to trust besides root's and ours.
+  std::string daemon_user;  // Whose agent to trust too: a name or a uid.
 };
 
 struct PingCommand {

@@ -8,6 +8,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
 
@@ -28,6 +29,18 @@ absl::Status NobodyAnswers(const std::string& socket) {
                                              choice));
 }
 
+// A user without a name goes by his number, here and in --daemon-user.
+std::string NameOrNumber(uid_t uid) {
+  std::string name = UserName(uid);
+  return FindUser(name) == uid ? name : absl::StrCat(uid);
+}
+
+std::optional<uid_t> ReadUser(const std::string& user) {
+  uid_t number = 0;
+  if (absl::SimpleAtoi(user, &number)) return number;
+  return FindUser(user);
+}
+
 }  // namespace
 
 absl::Status TrustServer(const ucred& server, uid_t caller,
@@ -35,14 +48,14 @@ absl::Status TrustServer(const ucred& server, uid_t caller,
                          const std::string& daemon_user) {
   if (server.uid == 0 || server.uid == caller) return absl::OkStatus();
   if (!daemon_user.empty()) {
-    const std::optional<uid_t> named = FindUser(daemon_user);
+    const std::optional<uid_t> named = ReadUser(daemon_user);
     if (!named) {
       return absl::PermissionDeniedError(absl::StrCat(
           "there is no user '", daemon_user, "', as --daemon-user says"));
     }
     if (server.uid == *named) return absl::OkStatus();
   }
-  const std::string name = UserName(server.uid);
+  const std::string name = NameOrNumber(server.uid);
   return absl::PermissionDeniedError(
       absl::StrCat(socket, " is held by ", DescribePeer(server),
                    "; if you mean ", name, "'s daemon: --daemon-user ", name));

@@ -186,6 +186,13 @@ def test_the_trusted_user_may_come_from_the_environment(users_agent):
     assert result.returncode == 0
 
 
+def test_a_user_without_a_name_is_trusted_by_number(programs):
+    with FakeAgent(programs, uid=STRANGER) as agent:
+        refused = agent.apmctl("list")
+        assert refused.stderr.endswith(f"{STRANGER}'s daemon: --daemon-user {STRANGER}\n")
+        assert agent.apmctl("list", "--daemon-user", str(STRANGER)).returncode == 0
+
+
 def test_trusting_one_user_does_not_trust_another(users_agent):
     result = users_agent.apmctl("list", "--daemon-user", "bin")
     assert result.returncode == PERMISSION_DENIED
