@@ -141,16 +141,17 @@ absl::Status CloseSandbox() {
   for (const char* name : kAllowed) {
     APM_RETURN_IF_ERROR(Allow(filter.get(), name));
   }
+  // Without the bit PROT_EXEC.
+  const scmp_arg_cmp not_executable{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0};
   for (const int number : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    APM_RETURN_IF_ERROR(AllowIf(filter.get(), number,
-                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
+    APM_RETURN_IF_ERROR(AllowIf(filter.get(), number, not_executable));
   }
   // glibc's fstat() and abort().
-  APM_RETURN_IF_ERROR(AllowIf(filter.get(), SCMP_SYS(newfstatat),
-                              SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH)));
-  const auto self = static_cast<scmp_datum_t>(getpid());
-  APM_RETURN_IF_ERROR(
-      AllowIf(filter.get(), SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, self)));
+  const scmp_arg_cmp empty_path{3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0};
+  APM_RETURN_IF_ERROR(AllowIf(filter.get(), SCMP_SYS(newfstatat), empty_path));
+  const scmp_arg_cmp ourselves{0, SCMP_CMP_EQ,
+                               static_cast<scmp_datum_t>(getpid()), 0};
+  APM_RETURN_IF_ERROR(AllowIf(filter.get(), SCMP_SYS(tgkill), ourselves));
   const int result = seccomp_load(filter.get());
   if (result != 0) return ErrnoStatus(-result, "close the sandbox");
   return absl::OkStatus();

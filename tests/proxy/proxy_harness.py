@@ -20,6 +20,7 @@ import itertools
 import json
 import mmap
 import os
+import resource
 import select
 import socket
 import struct
@@ -372,7 +373,7 @@ class Proxy:
     """The proxy under test, with one worker (id 1) on one TCP listener."""
 
     def __init__(self, route=None, limits=None, http=True, websocket=False,
-                 unix=False, max_connections=0, access_log=False):
+                 unix=False, max_connections=0, access_log=False, files=None):
         self.folder = tempfile.TemporaryDirectory(prefix="apm-proxy-test-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         self.workers, self.clients, self.processes = [], [], []
@@ -384,7 +385,9 @@ class Proxy:
         self.process = subprocess.Popen(
             [BINARY, "--keeper-fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()], stderr=self.log,
-            stdin=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL,
+            preexec_fn=files and (lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (files, files))))
         theirs.close()
         self.keeper = Channel(ours)
         self.new_agent()

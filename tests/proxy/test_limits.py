@@ -160,6 +160,20 @@ def test_too_many_connections_are_told_so():
         assert third.response().body == b"third"
 
 
+def test_out_of_descriptors_clients_are_turned_away_and_come_back():
+    with Proxy(files=64) as proxy:
+        worker = proxy.attach()
+        crowd = [proxy.connect() for _ in range(120)]
+        wait_until(lambda: proxy.counters.header("accept_errors") > 0,
+                   "accept() fails")
+        for client in crowd:
+            client.close()
+        client = proxy.connect()
+        client.get()
+        worker.expect_session().answer(b"room again")
+        assert client.response().body == b"room again"
+
+
 def test_a_client_that_takes_nothing_is_cut_and_harms_nobody():
     with Proxy(limits={"send_timeout_ms": 200}) as proxy:
         worker, slow, other = proxy.attach(), proxy.connect(), proxy.connect()
