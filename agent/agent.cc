@@ -149,8 +149,9 @@ void Agent::Boot() {
   for (const config::WorkerConfig& config : setup_.config.workers) {
     BootWorker(config);
   }
+  booted_ = true;
+  IntroduceToProxy();
   listeners_.DropUnclaimed();
-  SendRoutes();
   if (absl::Status started = control_->Start(); !started.ok()) {
     log::Error("serve the control API: %s", started.ToString());
     EndProcess(1);
@@ -179,13 +180,8 @@ void Agent::BootWorker(const config::WorkerConfig& config) {
                (*admitted)->bind_error);
     return;
   }
-  supervisor_->Start(
-      {config.name, std::nullopt},
-      [name = config.name](const absl::Status& started) {
-        if (!started.ok() && started.code() != absl::StatusCode::kAborted) {
-          log::Warning("worker '%s': %s", name, started.message());
-        }
-      });
+  // How it goes is in the state changes, which are logged.
+  supervisor_->Start({config.name, std::nullopt}, [](const absl::Status&) {});
 }
 
 absl::StatusOr<RunAs> Agent::ResolveUser(
@@ -230,7 +226,10 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   record.config = config;
   record.run_as = std::move(run_as);
   APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot());
-  record.id = ++last_id_;
+  record.id = StableId(name);
+  while (FindById(records_, record.id) != nullptr || record.id == 0) {
+    ++record.id;
+  }
   for (int i = 0; i < config.instances; ++i) {
     record.instance_ids.push_back(last_instance_id_++);
   }
@@ -246,8 +245,10 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
     return ready;
   }
   WorkerRecord& kept = records_[name] = std::move(record);
-  SendRoutes();
-  listeners_.Announce(kept);
+  if (booted_) {
+    SendRoutes();
+    listeners_.Announce(kept);
+  }
   return &kept;
 }
 
@@ -471,6 +472,11 @@ void Agent::OnProxyStarted(pid_t pid, uint64_t incarnation, UniqueFd channel) {
     return;
   }
   log::Debug("proxy %d started, pid %d", incarnation, pid);
+  if (booted_) IntroduceToProxy();
+}
+
+void Agent::IntroduceToProxy() {
+  if (!proxy_.connected()) return;
   proxy_.SendCounters(counters_->fd(), counters_->slots());
   SendRoutes();
   for (const auto& [name, record] : records_) listeners_.Announce(record);

@@ -139,7 +139,6 @@ class Agent final : public AgentApi,
 
   // Starts what the configuration names; once every stored descriptor is here.
   void Boot();
-  void FetchedStoredFds();
   void BootWorker(const config::WorkerConfig& config);
   // By `user`, `group`, the owner of `path`; asks the user database.
   // Thread: any, as it reads only what never changes.
@@ -159,6 +158,9 @@ class Agent final : public AgentApi,
            ApiCallback<WorkerView> done);
   absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
   void SendRoutes();
+  // Tells a proxy everything: what it has from an earlier agent goes on where
+  // the numbers are the same, and ends where they are not.
+  void IntroduceToProxy();
   WorkerView View(const WorkerRecord& record,
                   const supervisor::WorkerSnapshot& snapshot);
   std::string Problem(const WorkerRecord& record,
@@ -185,10 +187,10 @@ class Agent final : public AgentApi,
   pid_t keeper_pid_ = 0;
   pid_t proxy_pid_ = 0;
   uint64_t incarnation_ = 0;
-  uint32_t last_id_ = 0;
   uint32_t last_instance_id_ = 0;
   std::set<std::string, std::less<>> awaited_fds_;
   std::vector<std::string> killed_;  // "web/0 (pid 12)", until reported.
+  bool booted_ = false;              // Until then the proxy is told nothing.
   bool shutting_down_ = false;
   int exit_code_ = 0;
 

@@ -45,7 +45,10 @@ void ListenerTable::AddStored(std::string_view name, UniqueFd fd) {
 }
 
 void ListenerTable::DropUnclaimed() {
-  for (const auto& [name, fd] : stored_) keeper_.DropFd(name);
+  for (const auto& [name, fd] : stored_) {
+    keeper_.DropFd(name);
+    proxy_.RemoveListener(StableId(name));
+  }
   stored_.clear();
 }
 
@@ -74,7 +77,7 @@ absl::Status ListenerTable::Open(WorkerRecord& record) {
       return bound.status();
     }
     keeper_.PutFd(name, bound->fd.get());
-    opened.push_back(OpenListener{++last_id_, *std::move(bound)});
+    opened.push_back(OpenListener{StableId(name), *std::move(bound)});
   }
   record.listeners = std::move(opened);
   return absl::OkStatus();

@@ -33,7 +33,8 @@ class ListenerTable {
   void AddStored(std::string_view name, UniqueFd fd);
   // Whether a name in the keeper's store is a listener's.
   static bool IsStoredName(std::string_view name);
-  // Releases what no worker of this configuration wanted.
+  // Releases what no worker of this configuration wanted, here and in a proxy
+  // that still accepts on it.
   void DropUnclaimed();
 
   // Opens all listeners of `record`, or none: the error says which one, who
@@ -50,7 +51,6 @@ class ListenerTable {
   KeeperClient& keeper_;
   ProxyClient& proxy_;
   std::map<std::string, UniqueFd, std::less<>> stored_;
-  uint32_t last_id_ = 0;
 };
 
 }  // namespace apm::agent

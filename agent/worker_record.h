@@ -28,8 +28,19 @@ struct RunAs {
   bool change_user = false;  // Else it is the daemon's own user.
 };
 
+// A number for the proxy to know `name` by. The next agent, after a crash,
+// gives the same name the same number, so that the proxy goes on with the
+// connections it has. Never 0. Of two names the numbers may clash: check.
+inline uint32_t StableId(std::string_view name) {
+  uint32_t hash = 2166136261;  // FNV-1a.
+  for (const char c : name) {
+    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619;
+  }
+  return hash == 0 ? 1 : hash;
+}
+
 struct WorkerRecord {
-  uint32_t id = 0;  // Never 0, never used again by this agent.
+  uint32_t id = 0;  // StableId(config.name), or the next free one.
   WorkerSource source = WorkerSource::kApi;
   config::WorkerConfig config;
   std::vector<uint32_t> instance_ids;
