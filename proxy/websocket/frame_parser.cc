@@ -151,7 +151,6 @@ bool FrameParser::AcceptData() {
     in_message_ = true;
     message_is_text_ = opcode_ == Opcode::kText;
     fragments_ = 0;
-    utf8_.Reset();
   }
   if (++fragments_ > limits_.fragments) {
     return Fail(CloseCode::kPolicyViolation, "too many fragments");
