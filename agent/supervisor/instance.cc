@@ -76,7 +76,7 @@ void Instance::OnExited(const ProcessExit& exit) {
     reason = unready_reason_;
     success = false;  // Whatever it says: we have ended it.
   }
-  End(success, /*spawned=*/true, std::move(reason));
+  End(success, /*spawned=*/true, reason);
 }
 
 void Instance::OnHello(std::string_view connector) {
@@ -108,7 +108,7 @@ void Instance::OnTimer(InstanceEvent event) {
   environment_.settle(std::string(spec_.name));  // May destroy *this.
 }
 
-void Instance::End(bool success, bool spawned, std::string reason) {
+void Instance::End(bool success, bool spawned, const std::string& reason) {
   if (state_ == InstanceState::kStopping) {
     Handle(InstanceEvent::kEndedForGood, reason);
     return;

@@ -84,7 +84,7 @@ class Instance {
   void AwaitRetry();
 
   // `success`: it ended as a program does that has done its work.
-  void End(bool success, bool spawned, std::string reason);
+  void End(bool success, bool spawned, const std::string& reason);
   InstanceEvent JudgeEnd(bool success, bool spawned);
   void Fail(std::string reason);
 

@@ -160,7 +160,7 @@ void Supervisor::StopAll(Done done) {
   };
   auto progress = std::make_shared<Progress>(
       Progress{workers_.size() + 1, absl::OkStatus(), std::move(done)});
-  const Done one_stopped = [progress](absl::Status status) {
+  const Done one_stopped = [progress](const absl::Status& status) {
     progress->status.Update(status);
     if (--progress->left == 0) progress->done(progress->status);
   };

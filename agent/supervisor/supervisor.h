@@ -100,7 +100,7 @@ class Supervisor {
   void Reload(const Target& target, Done done);
 
   // Stops the worker, then forgets it.
-  void Delete(std::string_view worker, Done done);
+  void Delete(std::string_view name, Done done);
 
   // Stops all workers concurrently; no command starts anything any more.
   void StopAll(Done done);
@@ -124,7 +124,7 @@ class Supervisor {
 
   // By name. Find: nullopt for an unknown worker.
   std::vector<WorkerSnapshot> Snapshot() const;
-  std::optional<WorkerSnapshot> Find(std::string_view worker) const;
+  std::optional<WorkerSnapshot> Find(std::string_view name) const;
 
  private:
   class Turn;
@@ -134,7 +134,7 @@ class Supervisor {
   // The same for commands that start something; null with kUnavailable too.
   Worker* ResolveToStart(const Target& target, const Done& done);
   Instance* FindInstance(const InstanceKey& key);
-  void Settle(const std::string& worker);
+  void Settle(const std::string& name);
   void RunCompleted();
 
   std::unique_ptr<Environment> environment_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -259,11 +260,14 @@ std::optional<absl::Status> Worker::Advance(RollingReload& reload) {
       slot.outgoing->Stop();
       ClearOutgoing();  // It may have been at rest already.
       reload.replaced = true;
-    } else if (slot.incoming->state() == InstanceState::kFailed) {
-      const absl::Status why = *slot.incoming->outcome();
-      slot.incoming.reset();
-      return absl::FailedPreconditionError(absl::StrCat(
-          std::string(why.message()), "; the old process stays as it was"));
+    } else if (slot.incoming->outcome()) {  // Not ready: a failure.
+      const std::string why(slot.incoming->outcome()->message());
+      // Most have ended; a launch without answer may still become a process.
+      slot.outgoing = std::move(slot.incoming);
+      slot.outgoing->Stop();
+      ClearOutgoing();
+      return absl::FailedPreconditionError(
+          absl::StrCat(why, "; the old process stays as it was"));
     } else {
       return std::nullopt;
     }

@@ -97,6 +97,32 @@ TEST_F(RollingReloadTest, ANewProcessThatCannotBeSpawnedLeavesTheOldOne) {
   EXPECT_EQ(Launches(), 2U);
 }
 
+TEST_F(RollingReloadTest, ANewProcessWhoseLaunchIsNotAnsweredIsGivenUp) {
+  const InstanceKey old = Up(Pipe())[0];
+  Reload();
+  const InstanceKey late = Latest();
+  timers_.AdvanceBy(absl::Seconds(60));
+  EXPECT_THAT(reload_.status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  Spawn(late);
+  EXPECT_THAT(SignalsTo(late), ElementsAre(SIGTERM, SIGCONT));
+  EXPECT_THAT(SignalsTo(old), IsEmpty());
+  KilledBy(late, SIGTERM);
+  EXPECT_EQ(Launches(), 2U);
+}
+
+TEST_F(RollingReloadTest, AFailureDoesNotHoldUpTheNextReload) {
+  Up(Pipe());
+  Outcome second;
+  Reload();
+  supervisor_.Reload(kWeb, second.Callback());
+  SpawnFails(Latest());
+  EXPECT_FALSE(reload_.open());
+  EXPECT_EQ(Launches(), 3U);
+  SpawnFails(Latest());
+  EXPECT_FALSE(second.open());
+}
+
 TEST_F(RollingReloadTest, ACrashOfTheOldProcessIsRepairedMeanwhile) {
   const InstanceKey old = Up(Pipe())[0];
   Reload();
