@@ -1,6 +1,21 @@
+import signal
+
 import pytest
 
-from keeper_harness import Keeper, temporary_folder
+from keeper_harness import DEADLINE_S, Keeper, temporary_folder
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    """For reads of pipes, which have none of their own."""
+
+    def give_up(*_):
+        raise TimeoutError("the test waits in vain")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(DEADLINE_S)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture

@@ -201,6 +201,7 @@ class Keeper:
 
     def close(self):
         if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGTERM)
             # Agents that lose us end, and without an agent so does the keeper.
             for service in self.accepted:

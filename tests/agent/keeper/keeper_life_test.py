@@ -1,6 +1,7 @@
 """The life of the keeper itself: start, its two services, survival, the end."""
 
 import os
+import pathlib
 import shutil
 import signal
 import stat
@@ -211,11 +212,15 @@ def test_killed_proxy_is_started_again(keeper, agent):
 
 
 def test_last_messages_of_an_agent_count(keeper, agent):
-    names = [f"{i:03}" for i in range(200)]  # More than the keeper reads in a turn.
-    for name in names:
-        agent.send([0], put_fd=pb.PutFd(name=name))
+    pidfd = os.pidfd_open(agent.pid)
+    keeper.process.send_signal(signal.SIGSTOP)
+    keeper.process.send_signal(signal.SIGHUP)  # So that it looks at signals first.
+    agent.send([0], put_fd=pb.PutFd(name="a"))
+    agent.send([0], put_fd=pb.PutFd(name="b"))
     agent.kill()
-    assert list(keeper.agent().welcome.stored_fds) == names
+    assert pidfd_ended(pidfd)
+    keeper.process.send_signal(signal.SIGCONT)
+    assert list(keeper.agent().welcome.stored_fds) == ["a", "b"]
 
 
 def test_agent_whose_channel_leaked_is_started_again_all_the_same(keeper, agent):
@@ -283,6 +288,22 @@ def test_second_sigterm_does_not_wait_for_the_agent(keeper, agent):
     keeper.process.send_signal(signal.SIGTERM)
     agent.expect("shutdown_requested")
     keeper.process.send_signal(signal.SIGTERM)
+    assert keeper.wait() == 0
+
+
+def is_stopped(pid):
+    return "State:\tT (stopped)" in pathlib.Path(f"/proc/{pid}/status").read_text()
+
+
+def test_workers_are_killed_without_waiting_for_a_hanging_agent(keeper, agent):
+    _, _stdin, output = start_waiting(agent)
+    os.kill(agent.pid, signal.SIGSTOP)
+    while not is_stopped(agent.pid):
+        pass
+    agent.send(shutdown=pb.Shutdown())
+    output.read()
+    assert is_stopped(agent.pid)
+    os.kill(agent.pid, signal.SIGCONT)
     assert keeper.wait() == 0
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import resource
 import signal
 
@@ -463,14 +464,17 @@ def test_message_of_a_proxy_is_ignored(keeper, agent):
 # ---- orphans ----
 
 
+def parent_of(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
 def test_orphan_of_a_worker_is_adopted_and_reaped_silently(keeper, agent):
     _, stdin, output = start_waiting(
         agent, script="(/bin/sh -c 'echo $$; exec /bin/sleep 1000' &) ; exec /bin/cat")
     orphan = int(output.readline())
     pidfd = os.pidfd_open(orphan)
-    parent = int(open(f"/proc/{orphan}/stat").read().rsplit(")", 1)[1].split()[1])
-    while parent != keeper.pid:  # Its first parent may be about to end.
-        parent = int(open(f"/proc/{orphan}/stat").read().rsplit(")", 1)[1].split()[1])
+    while parent_of(orphan) != keeper.pid:
+        pass  # Its first parent is about to end.
     os.kill(orphan, signal.SIGKILL)
     assert pidfd_ended(pidfd)
     agent.sync()  # Nothing but the answer to this.
