@@ -60,9 +60,9 @@ def test_list_is_a_table_with_troubles_below(apmctl):
         "job     crashloop  plain    -       -        10     -        -  -",
         "stuck   ready      plain  300  3m 12s         0  1.5%  45.3 MB  -",
         "web/0   ready      pipe   400  3m 12s         0  1.5%  45.3 MB  "
-        "http://127.0.0.1:3000 unix:/run/web.sock",
+        "http://127.0.0.1:3000 http://unix:/run/web.sock",
         "web/1   ready      pipe   401  3m 12s         0  1.5%  45.3 MB  "
-        "http://127.0.0.1:3000 unix:/run/web.sock",
+        "http://127.0.0.1:3000 http://unix:/run/web.sock",
         "",
         "job: crashloop: exited with status 1, 10 times in 5m; see: apmctl logs job",
     ]
@@ -79,7 +79,7 @@ def test_list_as_json_is_what_scripts_were_promised(apmctl):
         "broken", "job", "stuck", "web"]
     assert listing["workers"][3] == {
         "name": "web", "state": "ready", "mode": "pipe", "source": "config",
-        "servers": ["http://127.0.0.1:3000", "unix:/run/web.sock"],
+        "servers": ["http://127.0.0.1:3000", "http://unix:/run/web.sock"],
         "instances": [
             {"index": 0, "id": 40, "pid": 400, "state": "ready", "restarts": 0,
              "uptime_ms": 192000, "cpu_percent": 1.5, "rss_bytes": 47500000},
@@ -197,7 +197,8 @@ def test_run_sends_what_the_caller_means(apmctl, tmp_path):
     assert config["params"] == [str(tmp_path / "server.py"), "--verbose", "now"]
     assert config["path"] == str(tmp_path)
     assert config["env"] == {"A": "1", "B": "x=y"}
-    assert config["servers"] == ["127.0.0.1:8080", "./s.sock"]
+    assert config["servers"] == [
+        "http://127.0.0.1:8080", f"http://unix:{tmp_path}/s.sock"]
     assert (config["instances"], config["restart"]) == (3, "on-failure")
     assert (config["trust_proxy"], config["stop_timeout_ms"]) == (True, 2000)
 

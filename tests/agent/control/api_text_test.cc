@@ -1,6 +1,6 @@
-#include "agent/control/utf8.h"
-
 #include <gtest/gtest.h>
+
+#include "agent/control/utf8.h"
 
 namespace apm::control {
 namespace {

@@ -28,9 +28,19 @@ agent::WorkerView OneInstance() {
 TEST(ConvertWorkerTest, AWorkerWithListenersSpeaksThePipeProtocol) {
   agent::WorkerView view = OneInstance();
   EXPECT_EQ(ToProto(view).mode(), "plain");
-  view.config.listeners.emplace_back().text = "http://127.0.0.1:3000";
+  view.config.listeners.emplace_back();
   EXPECT_EQ(ToProto(view).mode(), "pipe");
-  EXPECT_THAT(ToProto(view).servers(), ElementsAre("http://127.0.0.1:3000"));
+}
+
+TEST(ConvertWorkerTest, AListenerIsShownOncePerProtocol) {
+  agent::WorkerView view = OneInstance();
+  config::ListenAddress& listener = view.config.listeners.emplace_back();
+  listener.http = true;
+  listener.ws = true;
+  listener.host = "127.0.0.1";
+  listener.port = 3000;
+  EXPECT_THAT(ToProto(view).servers(),
+              ElementsAre("http://127.0.0.1:3000", "ws://127.0.0.1:3000"));
 }
 
 TEST(ConvertWorkerTest, WhatDoesNotRunHasZeros) {
