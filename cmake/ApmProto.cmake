@@ -3,7 +3,8 @@
 #
 # A program links the lite or the full protobuf runtime, never both: a LITE
 # library names no runtime in its link interface as the full runtime contains
-# the lite one; the program does (apm_protobuf_lite, apm_protobuf_full).
+# the lite one; the program does (apm_protobuf_lite, apm_protobuf_full). A GRPC
+# library names no gRPC: its user links grpc++, or grpc++_unsecure without TLS.
 function(apm_proto name)
   cmake_parse_arguments(ARG "LITE;GRPC" "" "PROTOS" ${ARGN})
   add_library(apm_${name} STATIC ${ARG_PROTOS})
@@ -17,7 +18,6 @@ function(apm_proto name)
       GENERATE_EXTENSIONS .grpc.pb.h .grpc.pb.cc
       PLUGIN "protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>"
       IMPORT_DIRS "${PROJECT_SOURCE_DIR}/proto" PROTOC_OUT_DIR "${out}")
-    target_link_libraries(apm_${name} PUBLIC gRPC::grpc++)
   endif()
   target_include_directories(apm_${name} SYSTEM PUBLIC "${out}" ${Protobuf_INCLUDE_DIRS})
   target_compile_options(apm_${name} PRIVATE -w)

@@ -186,19 +186,6 @@ bool JsonScanner::AtEnd() {
   return at_ == end_;
 }
 
-void JsonScanner::SkipSpace() {
-  while (at_ != end_ &&
-         (*at_ == ' ' || *at_ == '\t' || *at_ == '\n' || *at_ == '\r')) {
-    ++at_;
-  }
-}
-
-bool JsonScanner::Accept(char c) {
-  if (at_ == end_ || *at_ != c) return false;
-  ++at_;
-  return true;
-}
-
 bool JsonScanner::AcceptWord(std::string_view word) {
   const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
   if (!rest.starts_with(word)) return false;

@@ -60,8 +60,17 @@ class JsonScanner {
   bool AtEnd();
 
  private:
-  void SkipSpace();
-  bool Accept(char c);
+  void SkipSpace() {
+    while (at_ != end_ && IsSpace(*at_)) ++at_;
+  }
+  bool Accept(char c) {
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+  static bool IsSpace(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+  }
   bool AcceptWord(std::string_view word);
   bool SkipPlain();  // To the next quote or backslash of a string.
   bool ReadString(std::string_view& string);

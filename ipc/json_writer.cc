@@ -1,5 +1,6 @@
 #include "ipc/json_writer.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,63 +12,66 @@
 namespace apm::ipc {
 namespace {
 
-void AppendUnicodeEscape(uint8_t byte, std::string& out) {
+// A control character in the six bytes that always work.
+std::array<char, 6> UnicodeEscape(char c) {
   constexpr char kHex[] = "0123456789abcdef";
-  const char escape[] = {
-      '\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 0xF]};
-  out.append(escape, sizeof(escape));
+  const auto byte = static_cast<uint8_t>(c);
+  return {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 0xF]};
 }
 
-void AppendEscape(char c, std::string& out) {
+// The two-byte escape of `c`, or nothing if it has none.
+std::string_view ShortEscape(char c) {
   switch (c) {
     case '"':
-      out += "\\\"";
-      return;
+      return R"(\")";
     case '\\':
-      out += "\\\\";
-      return;
+      return R"(\\)";
     case '\n':
-      out += "\\n";
-      return;
+      return R"(\n)";
     case '\r':
-      out += "\\r";
-      return;
+      return R"(\r)";
     case '\t':
-      out += "\\t";
-      return;
+      return R"(\t)";
     default:
-      AppendUnicodeEscape(static_cast<uint8_t>(c), out);
+      return {};
+  }
+}
+
+// Hands `text`, escaped, to `write` piece by piece.
+template <typename Write>
+void Escape(std::string_view text, Write write) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (;;) {
+    const char* const special = FindJsonSpecial(at, end);
+    write(std::string_view(at, static_cast<size_t>(special - at)));
+    if (special == end) return;
+    at = special + 1;
+    if (const std::string_view escape = ShortEscape(*special);
+        !escape.empty()) {
+      write(escape);
+    } else if (static_cast<uint8_t>(*special) < 0x80) {
+      const std::array<char, 6> unicode = UnicodeEscape(*special);
+      write(std::string_view(unicode.data(), unicode.size()));
+    } else {
+      const Utf8Sequence sequence = ReadUtf8(special, end);
+      at = special + sequence.bytes;
+      write(sequence.valid ? std::string_view(special, sequence.bytes)
+                           : kReplacementCharacter);
+    }
   }
 }
 
 }  // namespace
 
-void AppendJsonEscaped(std::string_view text, std::string& out) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (;;) {
-    const char* const special = FindJsonSpecial(at, end);
-    out.append(at, static_cast<size_t>(special - at));
-    if (special == end) return;
-    at = special;
-    if (static_cast<uint8_t>(*at) < 0x80) {
-      AppendEscape(*at++, out);
-      continue;
-    }
-    const Utf8Sequence sequence = ReadUtf8(at, end);
-    if (sequence.valid) {
-      out.append(at, sequence.bytes);
-    } else {
-      out += kReplacementCharacter;
-    }
-    at += sequence.bytes;
-  }
-}
-
 void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
-  AppendJsonEscaped(text, out);
+  Escape(text, [&out](std::string_view piece) { out += piece; });
   out += '"';
+}
+
+void JsonWriter::Escaped(std::string_view text) {
+  Escape(text, [this](std::string_view piece) { Raw(piece); });
 }
 
 }  // namespace apm::ipc

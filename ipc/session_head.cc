@@ -1,8 +1,13 @@
+// The keys are constants with their punctuation: each piece begins with the
+// quote that ends the value before it and ends with the one that begins its
+// own value.
+
 #include "ipc/session_head.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,7 +15,6 @@
 #include <vector>
 
 #include <absl/status/status.h>
-#include <absl/strings/match.h>
 
 #include "ipc/frame.h"
 #include "ipc/frame_encoder.h"
@@ -19,117 +23,77 @@
 namespace apm::ipc {
 namespace {
 
+char ToLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+
 bool SameName(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         absl::EqualsIgnoreCase(absl::string_view(a.data(), a.size()),
-                                absl::string_view(b.data(), b.size()));
+  return a.size() == b.size() && std::ranges::equal(a, b, {}, ToLower, ToLower);
+}
+
+// Equal for names that differ in case only, and for few others.
+uint32_t Fingerprint(std::string_view name) {
+  if (name.empty()) return 0;
+  return static_cast<uint32_t>(name.size()) << 16 |
+         static_cast<uint32_t>(name.front() & 0x1F) << 8 |
+         static_cast<uint32_t>(name.back() & 0x1F);
 }
 
 bool IsCookie(std::string_view name) { return SameName(name, "cookie"); }
 
-// Header names are tokens (RFC 9110, 5.6.2), so that lower-casing is all they
-// need, but a caller that lets others through shall not break the JSON.
-void AppendLowerCaseName(std::string_view name, std::string& out) {
-  const size_t start = out.size();
-  AppendJsonString(name, out);
-  for (size_t i = start; i < out.size(); ++i) {
-    if (out[i] >= 'A' && out[i] <= 'Z')
-      out[i] = static_cast<char>(out[i] | 0x20);
-  }
-}
-
-// Comparing all pairs is the fastest way for the few headers of a request;
-// the HTTP parsers allow 100.
-void AppendHeaders(std::span<const Field> headers, std::string& out) {
-  out += R"(,"headers":{)";
-  bool first = true;
-  for (size_t i = 0; i < headers.size(); ++i) {
-    const std::string_view name = headers[i].name;
-    const auto same = [name](const Field& f) { return SameName(f.name, name); };
-    if (std::ranges::any_of(headers.first(i), same)) continue;  // Joined above.
-    if (!first) out += ',';
-    first = false;
-    AppendLowerCaseName(name, out);
-    out += ":\"";
-    AppendJsonEscaped(headers[i].value, out);
-    // Cookie is the one field whose lines are not joined by a comma (RFC
-    // 9113, 8.2.3).
-    const std::string_view glue = IsCookie(name) ? "; " : ", ";
-    for (const Field& other : headers.subspan(i + 1)) {
-      if (!same(other)) continue;
-      out += glue;
-      AppendJsonEscaped(other.value, out);
-    }
-    out += '"';
-  }
-  out += '}';
-}
-
-// For text that was checked elsewhere; `key` with its colon and comma.
-void AppendText(std::string_view key, std::string_view text, std::string& out) {
-  out += key;
-  AppendJsonString(text, out);
-}
-
 // An empty text is null.
-void AppendOptional(std::string_view key, std::string_view text,
-                    std::string& out) {
-  out += key;
+void WriteOptional(std::string_view text, JsonWriter& json) {
   if (text.empty()) {
-    out += "null";
+    json.Raw("null");
   } else {
-    AppendJsonString(text, out);
+    json.Quoted(text);
   }
 }
 
-void AppendPort(std::optional<uint16_t> port, std::string& out) {
-  out += R"(,"remotePort":)";
+void WritePort(std::optional<uint16_t> port, JsonWriter& json) {
   if (!port) {
-    out += "null";
+    json.Raw("null");
     return;
   }
   char digits[5];
   const auto end = std::to_chars(digits, digits + sizeof(digits), *port).ptr;
-  out.append(digits, static_cast<size_t>(end - digits));
+  json.Raw(std::string_view(digits, static_cast<size_t>(end - digits)));
 }
 
-void AppendAddresses(std::span<const std::string_view> addresses,
-                     std::string& out) {
-  out += R"(,"remoteAddress":")";
+void WriteAddresses(std::span<const std::string_view> addresses,
+                    JsonWriter& json) {
   for (size_t i = 0; i < addresses.size(); ++i) {
-    if (i > 0) out += ", ";
-    AppendJsonEscaped(addresses[i], out);
+    if (i > 0) json.Raw(", ");
+    json.Escaped(addresses[i]);
   }
-  out += '"';
 }
 
-void AppendArray(const std::vector<std::string_view>& values,
-                 std::string& out) {
-  out += '[';
+void WriteArray(const std::vector<std::string_view>& values, JsonWriter& json) {
+  json.Raw("[");
   for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) out += ',';
-    AppendJsonString(values[i], out);
+    if (i > 0) json.Raw(",");
+    json.Quoted(values[i]);
   }
-  out += ']';
+  json.Raw("]");
 }
 
 // Equal names, which are adjacent, become one array.
-void AppendObject(const std::vector<Field>& fields, std::string& out) {
-  out += '{';
+void WriteObject(const std::vector<Field>& fields, JsonWriter& json) {
+  json.Raw("{");
   for (size_t i = 0; i < fields.size();) {
     size_t end = i + 1;
     while (end < fields.size() && fields[end].name == fields[i].name) ++end;
-    if (i > 0) out += ',';
-    AppendJsonString(fields[i].name, out);
-    out += end - i > 1 ? ":[" : ":";
+    if (i > 0) json.Raw(",");
+    json.Quoted(fields[i].name);
+    json.Raw(end - i > 1 ? ":[" : ":");
     for (size_t k = i; k < end; ++k) {
-      if (k > i) out += ',';
-      AppendJsonString(fields[k].value, out);
+      if (k > i) json.Raw(",");
+      json.Quoted(fields[k].value);
     }
-    if (end - i > 1) out += ']';
+    if (end - i > 1) json.Raw("]");
     i = end;
   }
-  out += '}';
+  json.Raw("}");
 }
 
 }  // namespace
@@ -137,41 +101,97 @@ void AppendObject(const std::vector<Field>& fields, std::string& out) {
 absl::Status SessionHeadEncoder::Append(const SessionMetadata& session,
                                         HeadDetail detail, std::string& out) {
   FrameWriter frame(out);
-  AppendText(R"({"_sessionId":)", session.session_id, out);
-  out += R"(,"_sessionType":"new","_sessionData":)";
-  out += session.session_data.empty() ? "{}" : session.session_data;
-  if (session.resumed) out += R"(,"_resumed":true)";
-  AppendText(R"(,"protocol":)", session.protocol, out);
-  AppendOptional(R"(,"method":)", session.method.value_or(""), out);
-  AppendText(R"(,"path":)", session.path, out);
-  AppendText(R"(,"query":)", session.query, out);
-  if (detail == HeadDetail::kFull) AppendDerived(session, out);
-  AppendHeaders(session.headers, out);
-  AppendAddresses(session.remote_addresses, out);
-  AppendPort(session.remote_port, out);
-  AppendText(R"(,"scheme":)", session.scheme, out);
-  AppendOptional(R"(,"host":)", session.host, out);
-  AppendOptional(R"(,"httpVersion":)", session.http_version, out);
-  AppendText(R"(,"listener":)", session.listener, out);
-  AppendText(R"(,"requestId":)", session.request_id, out);
-  out += '}';
+  JsonWriter json(out);
+  json.Raw(R"({"_sessionId":")");
+  json.Escaped(session.session_id);
+  json.Raw(R"(","_sessionType":"new","_sessionData":)");
+  json.Raw(session.session_data.empty() ? "{}" : session.session_data);
+  if (session.resumed) json.Raw(R"(,"_resumed":true)");
+  json.Raw(R"(,"protocol":")");
+  json.Escaped(session.protocol);
+  json.Raw(R"(","method":)");
+  WriteOptional(session.method.value_or(""), json);
+  json.Raw(R"(,"path":")");
+  json.Escaped(session.path);
+  json.Raw(R"(","query":")");
+  json.Escaped(session.query);
+  json.Raw(R"(",)");
+  if (detail == HeadDetail::kFull) WriteDerived(session, json);
+  json.Raw(R"("headers":{)");
+  WriteHeaders(session.headers, json);
+  json.Raw(R"(},"remoteAddress":")");
+  WriteAddresses(session.remote_addresses, json);
+  json.Raw(R"(","remotePort":)");
+  WritePort(session.remote_port, json);
+  json.Raw(R"(,"scheme":")");
+  json.Escaped(session.scheme);
+  json.Raw(R"(","host":)");
+  WriteOptional(session.host, json);
+  json.Raw(R"(,"httpVersion":)");
+  WriteOptional(session.http_version, json);
+  json.Raw(R"(,"listener":")");
+  json.Escaped(session.listener);
+  json.Raw(R"(","requestId":")");
+  json.Escaped(session.request_id);
+  json.Raw(R"("})");
+  json.Flush();
   return frame.Finish({});
 }
 
-void SessionHeadEncoder::AppendDerived(const SessionMetadata& session,
-                                       std::string& out) {
-  out += R"(,"path_array":)";
-  AppendArray(parts_.ParsePath(session.path), out);
-  out += R"(,"query_object":)";
-  AppendObject(parts_.ParseQuery(session.query), out);
-  out += R"(,"cookies":)";
+// Comparing all pairs is the fastest way for the few headers of a request (the
+// HTTP parsers allow 100) when almost every comparison is of two integers.
+void SessionHeadEncoder::WriteHeaders(std::span<const Field> headers,
+                                      JsonWriter& json) {
+  fingerprints_.clear();
+  for (const Field& header : headers) {
+    fingerprints_.push_back(Fingerprint(header.name));
+  }
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const std::string_view name = headers[i].name;
+    if (NextOfName(name, headers.first(i), 0) != i) continue;  // Joined before.
+    if (i > 0) json.Raw(",");
+    lower_name_.resize(name.size());
+    std::ranges::transform(name, lower_name_.begin(), ToLower);
+    json.Quoted(lower_name_);
+    json.Raw(":\"");
+    json.Escaped(headers[i].value);
+    for (size_t k = NextOfName(name, headers, i + 1); k != headers.size();
+         k = NextOfName(name, headers, k + 1)) {
+      // Cookie is the one field whose lines are not joined by a comma (RFC
+      // 9113, 8.2.3).
+      json.Raw(IsCookie(name) ? "; " : ", ");
+      json.Escaped(headers[k].value);
+    }
+    json.Raw("\"");
+  }
+}
+
+size_t SessionHeadEncoder::NextOfName(std::string_view name,
+                                      std::span<const Field> headers,
+                                      size_t from) const {
+  const uint32_t fingerprint = Fingerprint(name);
+  while (from < headers.size() && (fingerprints_[from] != fingerprint ||
+                                   !SameName(headers[from].name, name))) {
+    ++from;
+  }
+  return from;
+}
+
+void SessionHeadEncoder::WriteDerived(const SessionMetadata& session,
+                                      JsonWriter& json) {
+  json.Raw(R"("path_array":)");
+  WriteArray(parts_.ParsePath(session.path), json);
+  json.Raw(R"(,"query_object":)");
+  WriteObject(parts_.ParseQuery(session.query), json);
+  json.Raw(R"(,"cookies":)");
   cookie_header_.clear();
   for (const Field& header : session.headers) {
     if (!IsCookie(header.name)) continue;
     if (!cookie_header_.empty()) cookie_header_ += "; ";
     cookie_header_ += header.value;
   }
-  AppendObject(parts_.ParseCookies(cookie_header_), out);
+  WriteObject(parts_.ParseCookies(cookie_header_), json);
+  json.Raw(",");
 }
 
 }  // namespace apm::ipc

@@ -13,15 +13,18 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 
 #include "ipc/frame.h"
+#include "ipc/json_writer.h"
 #include "ipc/url_parts.h"
 
 namespace apm::ipc {
@@ -65,10 +68,16 @@ class SessionHeadEncoder {
                       std::string& out);
 
  private:
-  void AppendDerived(const SessionMetadata& session, std::string& out);
+  void WriteHeaders(std::span<const Field> headers, JsonWriter& json);
+  // The first header named `name` at or after `from`, or headers.size().
+  size_t NextOfName(std::string_view name, std::span<const Field> headers,
+                    size_t from) const;
+  void WriteDerived(const SessionMetadata& session, JsonWriter& json);
 
   UrlParts parts_;
-  std::string cookie_header_;
+  std::vector<uint32_t> fingerprints_;  // Of the headers' names.
+  std::string lower_name_;
+  std::string cookie_header_;  // All cookie lines, joined.
 };
 
 }  // namespace apm::ipc

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace apm::ipc {
 
@@ -17,6 +18,7 @@ struct Utf8Sequence {
 // REQUIRES: from != end.
 Utf8Sequence ReadUtf8(const char* from, const char* end);
 
-inline constexpr char kReplacementCharacter[] = "\xEF\xBF\xBD";  // U+FFFD
+inline constexpr std::string_view kReplacementCharacter =
+    "\xEF\xBF\xBD";  // U+FFFD
 
 }  // namespace apm::ipc

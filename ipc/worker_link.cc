@@ -33,6 +33,7 @@
 
 #include "base/os/errno_status.h"
 #include "base/os/event_loop.h"
+#include "base/os/timers.h"
 #include "base/os/unique_fd.h"
 #include "base/status/status_macros.h"
 #include "ipc/frame_decoder.h"
@@ -96,12 +97,13 @@ WorkerLink::WorkerLink(EventLoop& loop, UniqueFd to_worker,
                        UniqueFd from_worker, std::span<char> scratch,
                        Handler& handler, const Options& options)
     : loop_(loop),
+      timers_(options.timers != nullptr ? *options.timers : loop),
       to_worker_(std::move(to_worker)),
       from_worker_(std::move(from_worker)),
       scratch_(scratch),
       handler_(handler),
       options_(options),
-      last_progress_(loop.Now()) {}
+      last_progress_(timers_.Now()) {}
 
 WorkerLink::~WorkerLink() { Close(); }
 
@@ -203,8 +205,8 @@ void WorkerLink::OnReadable() {
     CloseAndTell(LinkEnd::kWorkerClosedOutput, absl::OkStatus());
     return;
   }
-  last_progress_ = loop_.Now();
-  WatchForStray(options_.stray_timeout);
+  last_progress_ = timers_.Now();
+  WatchForStray(kStrayTimeout);
 }
 
 ssize_t WorkerLink::ReadOnce(std::span<char> buffer) {
@@ -260,19 +262,19 @@ void WorkerLink::DeliverFrame(const WorkerFrame& frame) {
 // due and sleeps on for what is left.
 void WorkerLink::WatchForStray(absl::Duration delay) {
   if (!decoder_.Waiting() || stray_timer_ != kNoTimer) return;
-  stray_timer_ = loop_.RunAfter(delay, [this] { OnStrayTimer(); });
+  stray_timer_ = timers_.RunAfter(delay, [this] { OnStrayTimer(); });
 }
 
 void WorkerLink::OnStrayTimer() {
   stray_timer_ = kNoTimer;
-  const absl::Duration quiet = loop_.Now() - last_progress_;
-  if (quiet < options_.stray_timeout) {
-    WatchForStray(options_.stray_timeout - quiet);
+  const absl::Duration quiet = timers_.Now() - last_progress_;
+  if (quiet < kStrayTimeout) {
+    WatchForStray(kStrayTimeout - quiet);
     return;
   }
   decoder_.Expire();
-  last_progress_ = loop_.Now();
-  if (Deliver()) WatchForStray(options_.stray_timeout);
+  last_progress_ = timers_.Now();
+  if (Deliver()) WatchForStray(kStrayTimeout);
 }
 
 void WorkerLink::DrainReads() {
@@ -284,7 +286,7 @@ void WorkerLink::DrainReads() {
 
 void WorkerLink::Close() {
   if (closed()) return;
-  loop_.Cancel(std::exchange(stray_timer_, kNoTimer));
+  timers_.Cancel(std::exchange(stray_timer_, kNoTimer));
   loop_.Remove(from_worker_.get());
   loop_.Remove(to_worker_.get());
   from_worker_.Reset();

@@ -34,6 +34,9 @@ namespace apm::ipc {
 // One read a turn is at most this; also the pipe size asked for.
 inline constexpr size_t kLinkReadBytes = size_t{256} << 10;
 
+// A started frame that makes no progress for this long was stray output.
+inline constexpr absl::Duration kStrayTimeout = absl::Seconds(5);
+
 struct WorkerLinkStats {
   uint64_t frames_in = 0;  // Without the bad ones.
   uint64_t bad_frames_in = 0;
@@ -77,9 +80,9 @@ class WorkerLink {
   };
 
   struct Options {
-    absl::Duration stray_timeout = absl::Seconds(5);
     size_t high_watermark_bytes = size_t{256} << 10;
     size_t low_watermark_bytes = size_t{64} << 10;
+    Timers* timers = nullptr;  // The loop's where null.
   };
 
   // Watches the descriptors: any pair of pipes or sockets; makes them
@@ -136,6 +139,7 @@ class WorkerLink {
   void CloseAndTell(LinkEnd end, const absl::Status& status);
 
   EventLoop& loop_;
+  Timers& timers_;
   UniqueFd to_worker_;
   UniqueFd from_worker_;
   std::span<char> scratch_;

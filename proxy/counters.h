@@ -4,9 +4,9 @@
 //   memfd := Header  WorkerCounters[slots]
 //
 // The agent creates the memfd (sealed against resizing), assigns slots, and
-// reads it as untrusted input; the proxy only adds. `open`-style gauges are
-// the difference of two counters that only rise, so that a dead proxy leaves
-// nothing wrong that its successor cannot close (gauge_base).
+// reads it as untrusted input; the proxy only adds. Gauges are the
+// difference of two counters that only rise: after a proxy died, the agent
+// sets the lower one to the upper one (CounterBoard::SettleGauges).
 
 #pragma once
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "agent/config": ["base"],
     "agent/supervisor": ["base"],
     "agent/logs": ["base"],
-    "agent/listeners": ["base"],
+    "agent/listeners": ["base", "agent/config/listen_address.h"],
     "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/supervisor", "agent/logs"],
     # The composition: the only place that sees every module of the agent.
     "agent": ["base", "apm/internal", "agent/config", "agent/control",

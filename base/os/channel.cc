@@ -131,6 +131,9 @@ absl::Status Channel::Send(std::string_view message, std::span<const int> fds) {
   if (queue_.empty()) {
     const int error = SendPacket(socket_.get(), bytes, sent_fds);
     if (error == 0) return absl::OkStatus();
+    if (error == EPIPE || error == ECONNRESET) {
+      return absl::UnavailableError("channel peer has gone");
+    }
     if (error != EAGAIN && error != ENOBUFS && error != ETOOMANYREFS) {
       return ErrnoStatus(error, "send to a channel");
     }
@@ -190,7 +193,9 @@ void Channel::Receive() {
     header.msg_controllen = sizeof control;
     const ssize_t size =
         recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
+    // A peer that has gone without reading all we sent: said once, ahead of
+    // what it sent before.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (size < 0 && errno == EAGAIN) break;
     if (size <= 0) {
       Close(size == 0 ? absl::UnavailableError("channel peer has gone")

@@ -60,7 +60,8 @@ class Channel {
   // Sends, in order, without blocking: what the kernel does not take now is
   // queued with duplicates of `fds`, so that the caller may close his.
   // kInvalidArgument over the limits above, kResourceExhausted if the queue
-  // is full, kUnavailable once closed; the message is not sent then.
+  // is full, kUnavailable once closed or when the peer has gone; the message
+  // is not sent then.
   absl::Status Send(std::string_view message, std::span<const int> fds = {});
 
   // Blocks until the queue has been written, for at most `patience`: for a

@@ -55,6 +55,13 @@ def request(number, full):
     return b'\x05' + struct.pack('>I', len(head)) + head + b'\x03'
 
 
+def read(fd):
+    answers = os.read(fd, 1 << 20)
+    if not answers:
+        raise SystemExit('the worker ended')
+    return answers
+
+
 def run(command, exchanges, outstanding, full):
     """Returns (CPU seconds of the worker, seconds the exchanges took)."""
     batch = [request(number, full) for number in range(outstanding)]
@@ -63,7 +70,7 @@ def run(command, exchanges, outstanding, full):
     stdin, stdout = worker.stdin.fileno(), worker.stdout.fileno()
     seen = b''
     while b'"ready"' not in seen or not seen.endswith(b'\x03'):
-        seen += os.read(stdout, 65536)
+        seen += read(stdout)
     sent = done = size = unread = 0
     began = time.monotonic()
     while done < exchanges:
@@ -71,7 +78,7 @@ def run(command, exchanges, outstanding, full):
         if free > 0:
             os.write(stdin, b''.join(batch[:free]))
             sent += free
-        answers = os.read(stdout, 1 << 20)
+        answers = read(stdout)
         unread += len(answers)
         if not size and answers.endswith(b'\x03') and b'closeConnection' in answers:
             size = unread  # All answers have the size of the first.
@@ -82,7 +89,8 @@ def run(command, exchanges, outstanding, full):
     worker.stdin.close()
     _, status, usage = os.wait4(worker.pid, 0)
     worker.returncode = status
-    assert status == 0, 'worker ended with status %d' % status
+    if status != 0:
+        raise SystemExit('the worker ended with status %d' % status)
     return usage.ru_utime + usage.ru_stime, took
 
 

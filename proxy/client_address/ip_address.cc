@@ -11,6 +11,7 @@ using Bytes = std::array<uint8_t, 16>;
 constexpr Bytes kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr size_t kMappedPrefixBytes = 12;
 constexpr size_t kGroups = 8;
+constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 // Takes 1*3DIGIT up to 255 without a leading zero off the front.
 std::optional<uint8_t> TakeOctet(std::string_view& text) {
@@ -47,36 +48,38 @@ int HexValue(char c) {
   return -1;
 }
 
-// Parses 1*4HEXDIG *( ":" 1*4HEXDIG ), the last of which may be a quad where
-// `quad_allowed`, into `bytes`. Returns how many bytes it filled, or nothing.
+// 1*4HEXDIG.
+std::optional<unsigned> ParseGroup(std::string_view digits) {
+  if (digits.empty() || digits.size() > 4) return std::nullopt;
+  unsigned value = 0;
+  for (char c : digits) {
+    const int digit = HexValue(c);
+    if (digit < 0) return std::nullopt;
+    value = value << 4 | static_cast<unsigned>(digit);
+  }
+  return value;
+}
+
+// Parses groups with colons between them, the last of which may be a quad
+// where `quad_allowed`, into the front of `bytes`. Returns how many it filled:
+// none for empty text.
 std::optional<size_t> ParseGroups(std::string_view text, bool quad_allowed,
                                   Bytes& bytes) {
+  if (text.empty()) return 0;
   size_t filled = 0;
-  while (!text.empty()) {
+  for (bool last = false; !last;) {
     const size_t colon = text.find(':');
     const std::string_view group = text.substr(0, colon);
-    const bool last = colon == std::string_view::npos;
-    if (last && quad_allowed && group.find('.') != std::string_view::npos) {
-      if (filled + 4 > bytes.size()) return std::nullopt;
-      if (!ParseQuad(group, std::span<uint8_t, 4>(&bytes[filled], 4))) {
-        return std::nullopt;
-      }
+    last = colon == std::string_view::npos;
+    if (last && quad_allowed && filled + 4 <= bytes.size() &&
+        ParseQuad(group, std::span<uint8_t, 4>(&bytes[filled], 4))) {
       return filled + 4;
     }
-    if (group.empty() || group.size() > 4 || filled + 2 > bytes.size()) {
-      return std::nullopt;
-    }
-    unsigned value = 0;
-    for (char c : group) {
-      const int digit = HexValue(c);
-      if (digit < 0) return std::nullopt;
-      value = value << 4 | static_cast<unsigned>(digit);
-    }
-    bytes[filled++] = static_cast<uint8_t>(value >> 8);
-    bytes[filled++] = static_cast<uint8_t>(value);
-    if (last) return filled;
-    text.remove_prefix(colon + 1);
-    if (text.empty()) return std::nullopt;  // A colon at the end.
+    const std::optional<unsigned> value = ParseGroup(group);
+    if (!value || filled + 2 > bytes.size()) return std::nullopt;
+    bytes[filled++] = static_cast<uint8_t>(*value >> 8);
+    bytes[filled++] = static_cast<uint8_t>(*value);
+    if (!last) text.remove_prefix(colon + 1);
   }
   return filled;
 }
@@ -107,12 +110,11 @@ void AppendDecimal(uint8_t value, std::string& out) {
 }
 
 void AppendHex(unsigned group, std::string& out) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   bool started = false;
   for (int shift = 12; shift >= 0; shift -= 4) {
     const unsigned digit = group >> shift & 0xf;
     started |= digit != 0 || shift == 0;
-    if (started) out.push_back(kDigits[digit]);
+    if (started) out.push_back(kHexDigits[digit]);
   }
 }
 

@@ -11,15 +11,17 @@
 
 namespace apm::http1 {
 
-// 1*DIGIT up to 2^63 - 1, the most that any reader's signed 64 bits hold.
+// 2^63 - 1, the most that any reader's signed 64 bits hold.
+inline constexpr uint64_t kMaxDecimal = std::numeric_limits<int64_t>::max();
+
+// 1*DIGIT up to kMaxDecimal.
 inline std::optional<uint64_t> ParseDecimal(std::string_view digits) {
-  constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
   if (digits.empty()) return std::nullopt;
   uint64_t value = 0;
   for (char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
     const uint64_t digit = static_cast<uint64_t>(c - '0');
-    if (value > (kMax - digit) / 10) return std::nullopt;
+    if (value > (kMaxDecimal - digit) / 10) return std::nullopt;
     value = value * 10 + digit;
   }
   return value;

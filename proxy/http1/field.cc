@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -28,28 +29,64 @@ constexpr std::array<char, 256> kLowerToken = MakeLowerToken();
 
 constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
 
-constexpr bool IsFieldValueByte(char c) {
-  const auto byte = static_cast<uint8_t>(c);
-  return (byte >= 0x20 && byte != 0x7f) || c == '\t';
+// Per byte: true if it may stand in a field value.
+constexpr std::array<bool, 256> MakeValueBytes() {
+  std::array<bool, 256> table{};
+  for (size_t c = 0x20; c < table.size(); ++c) table[c] = c != 0x7f;
+  table['\t'] = true;
+  return table;
 }
+constexpr std::array<bool, 256> kValueBytes = MakeValueBytes();
 
-constexpr char ToLower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+constexpr std::array<char, 256> MakeLowerCase() {
+  std::array<char, 256> table{};
+  for (size_t c = 0; c < table.size(); ++c) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    table[c] = static_cast<char>(upper ? c - 'A' + 'a' : c);
+  }
+  return table;
 }
+constexpr std::array<char, 256> kLowerCase = MakeLowerCase();
+
+constexpr char ToLower(char c) { return kLowerCase[static_cast<uint8_t>(c)]; }
 
 #ifdef __SSE2__
-constexpr size_t kBlockBytes = 16;
+constexpr size_t kBlockBytes = sizeof(__m128i);
+constexpr size_t kHalfBytes = kBlockBytes / 2;
 
-// IsFieldValueByte for sixteen bytes at once.
-bool IsFieldValueBlock(const char* bytes) {
-  __m128i block;
-  __builtin_memcpy(&block, bytes, kBlockBytes);
+// What kValueBytes says, for sixteen bytes at once.
+bool IsFieldValueBlock(__m128i block) {
   const __m128i is_c0 = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)),
                                        block);  // Unsigned <= 0x1f.
   const __m128i is_tab = _mm_cmpeq_epi8(block, _mm_set1_epi8('\t'));
   const __m128i is_del = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
   const __m128i refused = _mm_or_si128(_mm_andnot_si128(is_tab, is_c0), is_del);
   return _mm_movemask_epi8(refused) == 0;
+}
+
+__m128i LoadBlock(const char* bytes) {
+  __m128i block;
+  std::memcpy(&block, bytes, sizeof(block));
+  return block;
+}
+
+// The last block overlaps the one before it: cheaper than a tail loop.
+bool IsLongFieldValue(std::string_view bytes) {
+  const char* const last = bytes.data() + bytes.size() - kBlockBytes;
+  for (const char* at = bytes.data(); at < last; at += kBlockBytes) {
+    if (!IsFieldValueBlock(LoadBlock(at))) return false;
+  }
+  return IsFieldValueBlock(LoadBlock(last));
+}
+
+// Half a block from either end.
+bool IsMediumFieldValue(std::string_view bytes) {
+  uint64_t first = 0;
+  uint64_t last = 0;
+  std::memcpy(&first, bytes.data(), kHalfBytes);
+  std::memcpy(&last, bytes.data() + bytes.size() - kHalfBytes, kHalfBytes);
+  return IsFieldValueBlock(
+      _mm_set_epi64x(static_cast<int64_t>(last), static_cast<int64_t>(first)));
 }
 #endif
 
@@ -72,18 +109,11 @@ bool IsToken(std::string_view bytes) {
 
 bool IsFieldValue(std::string_view bytes) {
 #ifdef __SSE2__
-  if (bytes.size() >= kBlockBytes) {
-    const char* const last_block = bytes.data() + bytes.size() - kBlockBytes;
-    for (const char* block = bytes.data(); block < last_block;
-         block += kBlockBytes) {
-      if (!IsFieldValueBlock(block)) return false;
-    }
-    return IsFieldValueBlock(
-        last_block);  // Overlaps; cheaper than a tail loop.
-  }
+  if (bytes.size() >= kBlockBytes) return IsLongFieldValue(bytes);
+  if (bytes.size() >= kHalfBytes) return IsMediumFieldValue(bytes);
 #endif
   for (char c : bytes) {
-    if (!IsFieldValueByte(c)) return false;
+    if (!kValueBytes[static_cast<uint8_t>(c)]) return false;
   }
   return true;
 }
@@ -94,12 +124,6 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
     if (ToLower(a[i]) != ToLower(b[i])) return false;
   }
   return true;
-}
-
-std::string_view TrimWhitespace(std::string_view bytes) {
-  while (!bytes.empty() && IsWhitespace(bytes.front())) bytes.remove_prefix(1);
-  while (!bytes.empty() && IsWhitespace(bytes.back())) bytes.remove_suffix(1);
-  return bytes;
 }
 
 const char* ParseFieldLine(std::span<char> line, Field& field) {

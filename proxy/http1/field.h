@@ -35,7 +35,7 @@ template <typename Visitor>
 void ForEachListElement(std::string_view list, Visitor visit);
 
 // Removes spaces and tabs at both ends (OWS, RFC 9110 5.6.3).
-std::string_view TrimWhitespace(std::string_view bytes);
+inline std::string_view TrimWhitespace(std::string_view bytes);
 
 // Splits one line, without its CRLF, into name and value, turning the name to
 // lower case in place. Returns nullptr and sets `field`, or says why the line
@@ -45,6 +45,15 @@ std::string_view TrimWhitespace(std::string_view bytes);
 const char* ParseFieldLine(std::span<char> line, Field& field);
 
 // Implementation only below.
+
+inline std::string_view TrimWhitespace(std::string_view bytes) {
+  const auto is_whitespace = [](char c) { return c == ' ' || c == '\t'; };
+  const char* begin = bytes.data();
+  const char* end = begin + bytes.size();
+  while (begin != end && is_whitespace(*begin)) ++begin;
+  while (begin != end && is_whitespace(end[-1])) --end;
+  return {begin, static_cast<size_t>(end - begin)};
+}
 
 template <typename Visitor>
 void ForEachListElement(std::string_view list, Visitor visit) {

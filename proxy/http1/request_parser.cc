@@ -21,6 +21,8 @@
 namespace apm::http1 {
 namespace {
 
+constexpr std::string_view kEmptyLine = "\r\n";
+
 // Bytes of a request target: visible ASCII without the fragment's '#', which
 // never goes on the wire. Wider than RFC 3986, as browsers send "|" and "{"
 // unescaped; other bytes must be percent-encoded.
@@ -31,11 +33,13 @@ constexpr std::array<bool, 256> MakeTargetBytes() {
 }
 constexpr std::array<bool, 256> kTargetBytes = MakeTargetBytes();
 
-bool IsTarget(std::string_view bytes) {
-  for (char c : bytes) {
-    if (!kTargetBytes[static_cast<uint8_t>(c)]) return false;
+size_t TargetSize(std::string_view bytes) {
+  size_t size = 0;
+  while (size < bytes.size() &&
+         kTargetBytes[static_cast<uint8_t>(bytes[size])]) {
+    ++size;
   }
-  return !bytes.empty();
+  return size;
 }
 
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -77,7 +81,6 @@ bool RequestParser::Fail(int status, std::string_view reason) {
 // a body (RFC 9112 2.2). The first byte of the method is judged at once, so
 // that a TLS greeting on a plain port is not waited for.
 bool RequestParser::ReadStart(std::string_view input) {
-  constexpr std::string_view kEmptyLine = "\r\n";
   if (input.empty()) return false;
   size_t begin = 0;
   if (input[0] == '\r') {
@@ -95,7 +98,8 @@ bool RequestParser::ReadStart(std::string_view input) {
 }
 
 // False if the line feed has not come, or a limit says that it comes too late.
-bool RequestParser::FindLineEnd(std::string_view input, size_t& line_feed) {
+inline bool RequestParser::FindLineEnd(std::string_view input,
+                                       size_t& line_feed) {
   const void* found = nullptr;
   if (scanned_ < input.size()) {
     found = std::memchr(input.data() + scanned_, '\n', input.size() - scanned_);
@@ -139,26 +143,29 @@ bool RequestParser::ReadLine(std::span<char> input, size_t line_feed) {
 // space each: lenient splitting is a way to smuggle (3, last paragraph).
 bool RequestParser::ReadRequestLine(std::string_view input, size_t end) {
   const std::string_view line = input.substr(line_begin_, end - line_begin_);
-  const size_t method_end = line.find(' ');
-  const size_t target_end = line.rfind(' ');
-  if (method_end == std::string_view::npos || method_end == target_end) {
+  const size_t method_size = line.find(' ');
+  if (method_size == std::string_view::npos) {
     return Fail(400, "the request line has no method, target and version");
   }
-  const std::string_view method = line.substr(0, method_end);
-  const std::string_view target =
-      line.substr(method_end + 1, target_end - method_end - 1);
+  const std::string_view method = line.substr(0, method_size);
   if (!IsToken(method)) return Fail(400, "the method is not a token");
-  if (!IsTarget(target)) return Fail(400, "the request target is not valid");
+  const size_t target_begin = method_size + 1;
+  const size_t target_size = TargetSize(line.substr(target_begin));
+  const size_t target_end = target_begin + target_size;
+  if (target_size == 0 || target_end == line.size() ||
+      line[target_end] != ' ') {
+    return Fail(400, "the request target is not valid");
+  }
   if (!ReadVersion(line.substr(target_end + 1))) return false;
   if (method == "CONNECT" || method == "TRACE") {
     return Fail(405, "the method is not allowed");
   }
   method_ = {static_cast<uint32_t>(line_begin_),
-             static_cast<uint32_t>(method.size())};
-  target_ = {static_cast<uint32_t>(line_begin_ + method_end + 1),
-             static_cast<uint32_t>(target.size())};
+             static_cast<uint32_t>(method_size)};
+  target_ = {static_cast<uint32_t>(line_begin_ + target_begin),
+             static_cast<uint32_t>(target_size)};
   // "*" speaks of the server as a whole: only OPTIONS can (RFC 9112 3.2.4).
-  if (!ReadTarget(target) ||
+  if (!ReadTarget(line.substr(target_begin, target_size)) ||
       (request_.form == TargetForm::kAsterisk && method != "OPTIONS")) {
     return Fail(400, "the request target is not valid");
   }
@@ -241,7 +248,7 @@ bool RequestParser::ReadField(std::span<char> input, size_t end) {
 
 bool RequestParser::Complete(std::string_view input) {
   const auto view = [&](Range range) {
-    return input.substr(range.begin, range.size);
+    return std::string_view(input.data() + range.begin, range.size);
   };
   request_.method = view(method_);
   request_.target = view(target_);

@@ -1,5 +1,6 @@
 #include "proxy/http1/request_semantics.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,26 +10,35 @@
 namespace apm::http1 {
 namespace {
 
-constexpr bool IsAlphaNumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= '0' && c <= '9');
-}
-
-// reg-name of RFC 3986 3.2.2, which covers IPv4 addresses too.
-bool IsRegisteredName(std::string_view name) {
-  for (size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i];
-    if (IsAlphaNumeric(c)) continue;
-    if (std::string_view("-._~!$&'()*+,;=").find(c) != std::string_view::npos) {
-      continue;
-    }
-    if (c != '%' || i + 2 >= name.size() || HexDigitValue(name[i + 1]) < 0 ||
-        HexDigitValue(name[i + 2]) < 0) {
-      return false;
-    }
-    i += 2;
+// unreserved and sub-delims of RFC 3986: what a host name is made of, besides
+// percent-encoding.
+constexpr std::array<bool, 256> MakeNameBytes() {
+  std::array<bool, 256> table{};
+  for (size_t c = '0'; c <= '9'; ++c) table[c] = true;
+  for (size_t c = 'A'; c <= 'Z'; ++c) table[c] = table[c - 'A' + 'a'] = true;
+  for (char c : std::string_view("-._~!$&'()*+,;=")) {
+    table[static_cast<uint8_t>(c)] = true;
   }
-  return !name.empty();
+  return table;
+}
+constexpr std::array<bool, 256> kNameBytes = MakeNameBytes();
+
+// The size of the reg-name in front of `text` (RFC 3986 3.2.2), which covers
+// IPv4 addresses too.
+size_t RegisteredNameSize(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
+    if (kNameBytes[static_cast<uint8_t>(text[i])]) {
+      ++i;
+    } else if (text[i] == '%' && i + 2 < text.size() &&
+               HexDigitValue(text[i + 1]) >= 0 &&
+               HexDigitValue(text[i + 2]) >= 0) {
+      i += 3;
+    } else {
+      break;
+    }
+  }
+  return i;
 }
 
 // The letters of an IPv6 address; whether they make one is for whoever uses
@@ -40,10 +50,16 @@ bool IsAddressLiteral(std::string_view inside_brackets) {
   return inside_brackets.size() >= 2;
 }
 
-bool IsPort(std::string_view digits) {
-  if (digits.empty()) return true;  // "host:" is allowed, RFC 3986 3.2.3.
-  const std::optional<uint64_t> port = ParseDecimal(digits);
-  return digits.size() <= 5 && port && *port <= 65535;
+// [ ":" *DIGIT ]: "host:" without a number is allowed, RFC 3986 3.2.3.
+bool IsPortSuffix(std::string_view suffix) {
+  if (suffix.empty()) return true;
+  if (suffix.front() != ':' || suffix.size() > 6) return false;
+  int port = 0;
+  for (char c : suffix.substr(1)) {
+    if (c < '0' || c > '9') return false;
+    port = port * 10 + (c - '0');
+  }
+  return port <= 65535;
 }
 
 // One pass over the fields, remembering what the verdicts below need.
@@ -194,19 +210,14 @@ class Interpreter {
 }  // namespace
 
 bool IsHost(std::string_view text) {
-  std::string_view port;
   if (text.starts_with('[')) {
     const size_t end = text.find(']');
-    if (end == std::string_view::npos) return false;
-    if (!IsAddressLiteral(text.substr(1, end - 1))) return false;
-    port = text.substr(end + 1);
-    if (port.empty()) return true;
-    if (port.front() != ':') return false;
-    return IsPort(port.substr(1));
+    return end != std::string_view::npos &&
+           IsAddressLiteral(text.substr(1, end - 1)) &&
+           IsPortSuffix(text.substr(end + 1));
   }
-  const size_t colon = text.find(':');
-  if (colon != std::string_view::npos) port = text.substr(colon + 1);
-  return IsRegisteredName(text.substr(0, colon)) && IsPort(port);
+  const size_t name_size = RegisteredNameSize(text);
+  return name_size > 0 && IsPortSuffix(text.substr(name_size));
 }
 
 bool InterpretFields(std::string_view authority, Request& request,

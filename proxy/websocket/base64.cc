@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr size_t kKeyDigits = 22;  // 16 bytes: 21 of 6 bits, one of 2.
 
 }  // namespace
 
@@ -27,12 +28,11 @@ std::array<char, 28> EncodeBase64(const std::array<uint8_t, 20>& bytes) {
 }
 
 bool IsBase64Of16Bytes(std::string_view text) {
-  constexpr size_t kDigits = 22;  // 21 of 6 bits, one of 2.
-  if (text.size() != kDigits + 2 || !text.ends_with("==")) return false;
-  for (char c : text.substr(0, kDigits)) {
+  if (text.size() != kKeyDigits + 2 || !text.ends_with("==")) return false;
+  for (char c : text.substr(0, kKeyDigits)) {
     if (kAlphabet.find(c) == std::string_view::npos) return false;
   }
-  return (kAlphabet.find(text[kDigits - 1]) & 0xf) == 0;
+  return (kAlphabet.find(text[kKeyDigits - 1]) & 0xf) == 0;
 }
 
 }  // namespace apm::websocket

@@ -26,27 +26,38 @@ FrameParser::FrameParser(const FrameLimits& limits) : limits_(limits) {}
 
 FrameParser::Event FrameParser::Next(std::span<char>& input,
                                      absl::Duration now) {
-  payload_ = {};
-  if (message_handed_out_) {
-    message_handed_out_ = false;
-    message_.clear();
-    if (message_.capacity() > kKeptMessageBytes) std::string().swap(message_);
-  }
-  while (state_ == State::kHeader || state_ == State::kPayload) {
-    if (state_ == State::kHeader) {
-      if (!TakeHeader(input)) return Event::kNeedMore;
-      if (!ReadHeader()) break;
-      if (!(IsControl() ? AcceptControl(now) : AcceptData())) break;
-      state_ = State::kPayload;
-    }
-    if (!TakePayload(input)) {
-      if (state_ == State::kFailed) break;
-      return Event::kNeedMore;
-    }
+  ReleaseMessage();
+  while (BeginFrame(input, now) && TakePayload(input)) {
     const Event event = EndFrame();
     if (event != Event::kNeedMore) return event;
   }
-  return state_ == State::kClosed ? Event::kClose : Event::kError;
+  switch (state_) {
+    case State::kHeader:
+    case State::kPayload:
+      return Event::kNeedMore;
+    case State::kClosed:
+      return Event::kClose;
+    case State::kFailed:
+      return Event::kError;
+  }
+  return Event::kError;
+}
+
+void FrameParser::ReleaseMessage() {
+  payload_ = {};
+  if (!message_handed_out_) return;
+  message_handed_out_ = false;
+  message_.clear();
+  if (message_.capacity() > kKeptMessageBytes) std::string().swap(message_);
+}
+
+// True once the header has come and is good: its payload is next.
+bool FrameParser::BeginFrame(std::span<char>& input, absl::Duration now) {
+  if (state_ != State::kHeader) return state_ == State::kPayload;
+  if (!TakeHeader(input) || !ReadHeader()) return false;
+  if (!(IsControl() ? AcceptControl(now) : AcceptData())) return false;
+  state_ = State::kPayload;
+  return true;
 }
 
 bool FrameParser::Fail(CloseCode code, std::string_view reason) {
@@ -140,7 +151,6 @@ bool FrameParser::AcceptData() {
     in_message_ = true;
     message_is_text_ = opcode_ == Opcode::kText;
     fragments_ = 0;
-    utf8_.Reset();
   }
   if (++fragments_ > limits_.fragments) {
     return Fail(CloseCode::kPolicyViolation, "too many fragments");

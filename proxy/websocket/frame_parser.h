@@ -76,6 +76,9 @@ class FrameParser {
   // the code to fail the connection with.
   CloseCode close_code() const { return close_code_; }
 
+  // Memory held for the message being received; little between messages.
+  size_t buffered_bytes() const { return message_.capacity(); }
+
   // After kError: what was wrong, a constant.
   std::string_view error() const { return error_; }
 
@@ -91,6 +94,8 @@ class FrameParser {
   };
 
   bool Fail(CloseCode code, std::string_view reason);
+  void ReleaseMessage();
+  bool BeginFrame(std::span<char>& input, absl::Duration now);
   size_t HeaderBytes() const;
   bool TakeHeader(std::span<char>& input);
   bool ReadHeader();
@@ -122,7 +127,7 @@ class FrameParser {
   bool message_handed_out_ = false;
   size_t fragments_ = 0;
   std::string message_;  // Grows with what arrives, not with what is announced.
-  Utf8Validator utf8_;
+  Utf8Validator utf8_;   // At a boundary between messages.
 
   absl::Duration control_due_ = -absl::InfiniteDuration();
   std::string_view payload_;

@@ -17,8 +17,6 @@ class Utf8Validator {
   // True if the text may end here: not inside a character.
   bool AtBoundary() const { return state_ == 0; }
 
-  void Reset() { state_ = 0; }
-
  private:
   uint32_t state_ = 0;
 };

@@ -124,6 +124,21 @@ TEST_F(ChannelTest, SaysWhenThePeerHasGone) {
   EXPECT_THAT(far_->Send("x"), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+TEST_F(ChannelTest, SaysWhenThePeerHadGoneBeforeSending) {
+  near_.reset();
+  EXPECT_THAT(far_->Send("x"), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(ChannelTest, DeliversTheLastWordsOfAPeerThatGoesWithoutReading) {
+  StartFar();
+  ASSERT_THAT(far_->Send("never read"), IsOk());
+  ASSERT_THAT(near_->Send("last words"), IsOk());
+  near_.reset();
+  while (closed_.ok()) loop_->RunOnce(absl::InfiniteDuration());
+  EXPECT_EQ(received_, std::vector<std::string>{"last words"});
+  EXPECT_THAT(closed_, StatusIs(absl::StatusCode::kUnavailable));
+}
+
 TEST_F(ChannelTest, ClosesOnAMessageThatPromisesAMemfdAndHasNone) {
   StartFar();
   near_->Send("").IgnoreError();

@@ -1,5 +1,6 @@
 #include "ipc/json_writer.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,28 @@ TEST(AppendJsonStringTest, ReplacesWhatIsNoUtf8) {
 TEST(AppendJsonStringTest, EscapesBehindALongPlainStart) {
   EXPECT_EQ(Quoted(std::string(100, 'x') + "\""),
             '"' + std::string(100, 'x') + R"(\"")");
+}
+
+TEST(JsonWriterTest, WritesTextThatIsNowhere) {
+  std::string out;
+  JsonWriter json(out);
+  json.Quoted(std::string_view());
+  json.Flush();
+  EXPECT_EQ(out, R"("")");
+}
+
+TEST(JsonWriterTest, KeepsTheOrderOfPiecesOfAnySize) {
+  std::string out = "before";
+  std::string expected = out;
+  JsonWriter json(out);
+  for (size_t size = 0; size < 3000; size += 37) {
+    const std::string piece(size, static_cast<char>('a' + size % 26));
+    json.Raw(piece);
+    json.Quoted(piece + '\n');
+    expected += piece + '"' + piece + "\\n\"";
+  }
+  json.Flush();
+  EXPECT_EQ(out, expected);
 }
 
 }  // namespace

@@ -104,6 +104,12 @@ TEST_F(SessionHeadTest, HeaderNamesAreLowerCaseAndRepeatedOnesJoined) {
             json::parse(R"({"accept":"text/html, */*, image/png","x-a":"1"})"));
 }
 
+TEST_F(SessionHeadTest, NamesThatLookAlikeAreNotJoined) {
+  headers_ = {{"x-ab-y", "1"}, {"x-cd-y", "2"}, {"X-AB-Y", "3"}, {"", "4"}};
+  EXPECT_EQ(Head()["headers"],
+            json::parse(R"({"x-ab-y":"1, 3","x-cd-y":"2","":"4"})"));
+}
+
 TEST_F(SessionHeadTest, CookieLinesAreJoinedAndParsed) {
   headers_ = {{"Cookie", "a=1; b=%20"}, {"x", "y"}, {"cookie", "c=\"3\"; a=4"}};
   const json head = Head();

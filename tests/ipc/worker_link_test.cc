@@ -21,6 +21,7 @@
 #include "base/os/unique_fd.h"
 #include "ipc/frame_encoder.h"
 #include "tests/ipc/wire.h"
+#include "tests/testing/fake_timers.h"
 #include "tests/testing/status_matchers.h"
 
 namespace apm::ipc {
@@ -80,7 +81,8 @@ class WorkerLinkTest : public ::testing::Test {
   }
 
   void Connect(UniqueFd to_worker, UniqueFd from_worker,
-               const WorkerLink::Options& options) {
+               WorkerLink::Options options) {
+    options.timers = &timers_;
     auto link =
         WorkerLink::Create(*loop_, std::move(to_worker), std::move(from_worker),
                            scratch_, seen_, options);
@@ -123,6 +125,7 @@ class WorkerLinkTest : public ::testing::Test {
 
   std::unique_ptr<EventLoop> loop_;
   std::vector<char> scratch_;
+  apm::testing::FakeTimers timers_;
   Recorder seen_;
   UniqueFd worker_stdin_;
   UniqueFd worker_stdout_;
@@ -153,6 +156,15 @@ TEST_F(WorkerLinkTest, AllFramesOfATurnLeaveInOneWrite) {
   EXPECT_EQ(WorkerReads(), expected);
   EXPECT_EQ(link_->stats().writes, 1u);
   EXPECT_EQ(link_->stats().bytes_out, expected.size());
+}
+
+TEST_F(WorkerLinkTest, FramesOfALaterTurnLeaveToo) {
+  Send("one");
+  Turn();
+  WorkerReads();
+  Send("two");
+  Turn();
+  EXPECT_THAT(WorkerReads(), ::testing::EndsWith("\x03two"));
 }
 
 TEST_F(WorkerLinkTest, WhatAFullPipeDoesNotTakeFollowsWhenItIsRead) {
@@ -219,20 +231,47 @@ TEST_F(WorkerLinkTest, FramesForAClosedLinkAreDropped) {
 }
 
 TEST_F(WorkerLinkTest, StartedFrameWithoutProgressBecomesStray) {
-  ConnectPipes({.stray_timeout = absl::ZeroDuration()});
   WorkerWrites("\x05");
   Turn();
+  timers_.AdvanceBy(kStrayTimeout - absl::Nanoseconds(1));
   EXPECT_THAT(seen_.notes, IsEmpty());
-  loop_->RunOnce(absl::Seconds(5));
+  timers_.AdvanceBy(absl::Nanoseconds(1));
   EXPECT_THAT(seen_.notes, ElementsAre("stray \x05"));
 }
 
-TEST_F(WorkerLinkTest, StartedFrameIsGivenTimeWhileItProgresses) {
+TEST_F(WorkerLinkTest, EveryByteGivesAStartedFrameItsTimeAnew) {
+  const std::string frame = FromWorker(kReady);
+  for (const char& c : frame) {
+    WorkerWrites(std::string_view(&c, 1));
+    Turn();
+    timers_.AdvanceBy(kStrayTimeout - absl::Nanoseconds(1));
+  }
+  EXPECT_THAT(seen_.notes, ElementsAre("frame ready "));
+}
+
+TEST_F(WorkerLinkTest, EachStartedFrameInsideOfAStrayOneHasItsTime) {
+  const std::string outer = testing::Prefix(1000) + "{}\x03";
+  const std::string inner = testing::Prefix(500) + "{}\x03";
+  WorkerWrites(outer + inner);
+  Turn();
+  timers_.AdvanceBy(kStrayTimeout);
+  EXPECT_THAT(seen_.notes, ElementsAre("stray " + outer));
+  timers_.AdvanceBy(kStrayTimeout);
+  EXPECT_THAT(seen_.notes, ElementsAre("stray " + outer, "stray " + inner));
+  EXPECT_EQ(timers_.pending(), 0u);
+}
+
+TEST_F(WorkerLinkTest, QuietLinkHasNoTimer) {
+  WorkerWrites("text" + FromWorker(kReady));
+  Turn();
+  EXPECT_EQ(timers_.pending(), 0u);
+}
+
+TEST_F(WorkerLinkTest, ClosedLinkHasNoTimer) {
   WorkerWrites("\x05");
   Turn();
-  WorkerWrites(FromWorker(kReady).substr(1));
-  Turn();
-  EXPECT_THAT(seen_.notes, ElementsAre("frame ready "));
+  link_.reset();
+  EXPECT_EQ(timers_.pending(), 0u);
 }
 
 TEST_F(WorkerLinkTest, MayBeDestroyedInsideOfACallback) {

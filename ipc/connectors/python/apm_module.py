@@ -36,6 +36,7 @@ import threading
 import traceback
 from collections import deque
 from json.encoder import encode_basestring_ascii as _quote
+from threading import get_ident
 from urllib.parse import unquote
 
 __all__ = ['ApmModule', 'ApmSession']
@@ -116,27 +117,34 @@ _pack_prefix = _PREFIX.pack
 class _FrameWriter:
     """Gathers frames and writes them with one system call.
 
-    append() may be called from every thread; the deque keeps the order.
+    append() may be called from every thread; the deque keeps the order. The
+    thread that serves flushes after each read, others cannot wait for that.
     """
 
     def __init__(self):
-        self.fd = None  # None: not open, frames wait.
+        self._fd = None  # None: not open, frames wait.
+        self._owner = None
         self._frames = deque()
         self._bytes = 0
         self._lock = threading.Lock()
         self._terminated = False
 
+    def open(self, fd):
+        self._fd = fd
+        self._owner = get_ident()
+
     def append(self, head, payload):
         """Takes one frame. REQUIRES: `head` is ASCII, `payload` bytes."""
+        head = head.encode('ascii')
         size = len(head) + 1 + len(payload)
-        self._frames.append(b''.join((_pack_prefix(FRAME_START, size), head.encode('ascii'), SEPARATOR, payload)))
+        self._frames.append(_pack_prefix(FRAME_START, size) + head + SEPARATOR + payload)
         self._bytes += size
-        if self._bytes > FLUSH_BYTES:
+        if self._bytes > FLUSH_BYTES or get_ident() != self._owner:
             self.flush()
 
     def flush(self):
         """Writes all; waits while the pipe is full."""
-        if self.fd is None:
+        if self._fd is None:
             return
         with self._lock:
             self._write_frames()
@@ -160,7 +168,7 @@ class _FrameWriter:
         self._bytes = 0
         batch = b''.join([frames.popleft() for _ in range(len(frames))])
         if batch:
-            _write_all(self.fd, batch)
+            _write_all(self._fd, batch)
 
 
 def _write_all(fd, batch):
@@ -358,16 +366,19 @@ class ApmSession:
     def write(self, data, headers=None):
         if not self._active:
             return
+        kind = 'binary'
         if isinstance(data, str):
             kind = 'text'
             data = data.encode('utf-8')
-        else:
-            kind = 'text' if type(data) is _Text else 'binary'
+        elif type(data) is not bytes:
+            if type(data) is _Text:
+                kind = 'text'
             data = _as_bytes('write', data)
         if headers:
-            kind = headers.get('dataType', kind)
+            if headers.get('dataType') in ('text', 'binary'):
+                kind = headers['dataType']
             headers = _headers_to_json(headers)
-        self._send('{"_command":"write","_session":%s,"dataType":"%s"' % (self._id, kind),
+        self._send(f'{{"_command":"write","_session":{self._id},"dataType":"{kind}"',
                    headers or '', data, self.protocol == 'ws')
 
     def write_raw(self, data):
@@ -391,6 +402,22 @@ class ApmSession:
         if self._active:
             self._command('saveSessionData', ',"_sessionData":' + _to_json(self.session_data))
 
+    @property
+    def has_body(self):
+        """True if the head announces a body (RFC 9112, 6.3).
+
+        The agent then sends one, and ends it with a `data` frame.
+        """
+        length = self.headers.get('content-length', '0')
+        return 'transfer-encoding' in self.headers or length.strip('0') != ''
+
+    def _connected(self):
+        """The connect callback has returned."""
+        if self.protocol == 'ws':
+            self.accept()
+        elif self.on_end is not None and self.protocol == 'http' and self._active and not self.has_body:
+            self._module._guard(self, 'on_end', self.on_end)
+
     def accept(self):
         """Answers a WebSocket handshake now rather than when the connect callback returned."""
         if self._active and not self._accepted and self.protocol == 'ws':
@@ -408,14 +435,14 @@ class ApmSession:
 
     def _send(self, head, headers, data, is_message):
         """Bytes without an end (HTTP, TCP) may be cut to fit frames, a message not."""
-        if len(data) > MAX_PAYLOAD_BYTES:
-            if is_message:
-                raise ValueError('a WebSocket message has at most %d bytes, not %d' % (MAX_PAYLOAD_BYTES, len(data)))
-            for start in range(0, len(data), MAX_PAYLOAD_BYTES):
-                self._append(head + headers + '}', data[start:start + MAX_PAYLOAD_BYTES])
-                headers = ''
-        else:
-            self._append(head + headers + '}', data)
+        if len(data) <= MAX_PAYLOAD_BYTES:
+            self._append(f'{head}{headers}}}', data)
+            return
+        if is_message:
+            raise ValueError('a WebSocket message has at most %d bytes, not %d' % (MAX_PAYLOAD_BYTES, len(data)))
+        for start in range(0, len(data), MAX_PAYLOAD_BYTES):
+            self._append(head + headers + '}', data[start:start + MAX_PAYLOAD_BYTES])
+            headers = ''
 
     def _end(self):
         self._active = False
@@ -470,20 +497,22 @@ class ApmModule:
         self._sessions = {}
         self._reader = _FrameReader()
         self._writer = _FrameWriter()
+        self._append = self._writer.append
         self._waiting_lock = threading.RLock()
-        self._thread = None
+        self._running = False
         self._append('{"_command":"hello","connector":"python/%s","concurrency":%d,"features":%s}'
                      % (VERSION, concurrency, _to_json(FEATURES)), b'')
 
     def run(self):
         """Takes stdin and stdout over and serves until the agent closes stdin."""
-        if self._thread is not None:
+        if self._running:
             raise RuntimeError('run() was called before')
+        self._running = True
         if os.isatty(0):
             _complain('this worker expects frames from an APM agent on stdin; start it with `apmctl run`')
-        self._thread = threading.get_ident()
-        stdin, self._writer.fd = _take_stdio()
-        if self._thread == threading.main_thread().ident and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        stdin, stdout = _take_stdio()
+        self._writer.open(stdout)
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._writer.finish)
         self._append('{"_command":"ready"}', b'')
         try:
@@ -501,18 +530,12 @@ class ApmModule:
     def log(self, level, message, fields=None):
         self._log('""', level, message, fields)
 
-    def _append(self, head, payload):
-        self._writer.append(head, payload)
-        # Our own thread writes once for all frames of a read; others cannot wait for that.
-        if self._thread != threading.get_ident():
-            self._writer.flush()
-
     def _dispatch(self, head, payload):
         if head.get('_sessionType') == 'new':
             session = ApmSession(self, head)
             self._sessions[session.session_id] = session
             if self._guard(session, 'connect callback', self._on_connect, session):
-                session.accept()
+                session._connected()
         kind = head.get('_type')
         if kind is None:
             return

@@ -88,8 +88,8 @@ def test_the_references_hello_world_runs_verbatim(spawn):
     worker.start()
     worker.send(request('a-1'))
     assert worker.frames(2) == [
-        ({'_command': 'write', '_session': 'a-1', 'dataType': 'binary', 'x-status': '200', 'content-type': 'text/plain'},
-         b'Hello World'),
+        ({'_command': 'write', '_session': 'a-1', 'dataType': 'binary', 'x-status': '200',
+          'content-type': 'text/plain'}, b'Hello World'),
         ({'_command': 'closeConnection', '_session': 'a-1'}, b'')]
     assert worker.end() == ([], 0)
 
@@ -129,7 +129,8 @@ def example(spawn, lang, path):
 
 def test_example_hello(spawn):
     worker = example(spawn, 'node', 'hello/server.js')
-    worker.send(request('a-1', query='name=you') + request('a-2', method='POST') + data('a-2', b'body') +
+    worker.send(request('a-1', query='name=you') +
+                request('a-2', method='POST', headers={'content-length': '4'}) + data('a-2', b'body') +
                 request('a-3', '/nothing'))
     answers = worker.frames(5)
     assert [payload for _, payload in answers] == [b'Hello you from instance 3\n', b'', b'body', b'', b'']
@@ -276,7 +277,8 @@ def test_a_rejected_promise_is_a_failed_callback(spawn):
     worker.start()
     worker.send(request('a-1', '/reject', 'ws') + request('a-2', '/close'))
     answers = sorted(worker.frames(2), key=lambda answer: answer[0]['_session'])
-    assert answers[0][0] == {'_command': 'closeConnection', '_session': 'a-1', 'code': 1011, '_reason': 'internal error'}
+    assert answers[0][0] == {
+        '_command': 'closeConnection', '_session': 'a-1', 'code': 1011, '_reason': 'internal error'}
     assert worker.end() == ([], 0)
     assert 'thrown later' in worker.log()
 

@@ -51,6 +51,23 @@ TEST_F(FrameParserTest, LeavesWhatFollowsInTheInput) {
   EXPECT_EQ(parser_.payload(), "b");
 }
 
+TEST_F(FrameParserTest, HoldsWhatArrivedAndNotWhatWasAnnounced) {
+  const std::string announced("\x82\xff\0\0\0\0\0\x0f\0\0\0\0\0\0", 14);
+  EXPECT_EQ(Next(announced + "abc"), Event::kNeedMore);
+  EXPECT_LT(parser_.buffered_bytes(), 100);
+}
+
+TEST_F(FrameParserTest, GivesALargeMessagesMemoryBack) {
+  const std::string half(100000, 'x');
+  const std::string header("\x82\xff\0\0\0\0\0\x03\x0d\x40\0\0\0\0", 14);
+  EXPECT_EQ(Next(header + half), Event::kNeedMore);
+  EXPECT_EQ(Next(half), Event::kMessage);
+  EXPECT_EQ(parser_.payload(), half + half);
+  EXPECT_GE(parser_.buffered_bytes(), 200000);
+  EXPECT_EQ(Next(""), Event::kNeedMore);
+  EXPECT_LE(parser_.buffered_bytes(), 4096);
+}
+
 TEST_F(FrameParserTest, ControlFramesMayComeTenTimesASecond) {
   absl::Duration now = absl::Seconds(100);
   for (int i = 0; i < 50; ++i) {

@@ -1,0 +1,660 @@
+#include "agent/agent.h"
+
+#include <signal.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+
+#include "agent/supervisor/worker_spec.h"
+#include "base/log/log.h"
+#include "base/status/status_macros.h"
+#include "base/version.h"
+
+namespace apm::agent {
+namespace {
+
+// An incarnation of the agent numbers its processes in a range of its own.
+constexpr uint64_t kGenerationsPerIncarnation = uint64_t{1} << 32;
+
+std::function<double()> UniformRandom() {
+  return [engine = std::mt19937_64(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0, 1)(engine);
+  };
+}
+
+supervisor::WorkerSpec SpecFor(const config::WorkerConfig& config) {
+  supervisor::WorkerSpec spec;
+  spec.name = config.name;
+  spec.instances = static_cast<uint32_t>(config.instances);
+  spec.pipe_mode = !config.listeners.empty();
+  switch (config.restart) {
+    case config::RestartPolicy::kAlways:
+      spec.restart = supervisor::RestartPolicy::kAlways;
+      break;
+    case config::RestartPolicy::kOnFailure:
+      spec.restart = supervisor::RestartPolicy::kOnFailure;
+      break;
+    case config::RestartPolicy::kNever:
+      spec.restart = supervisor::RestartPolicy::kNever;
+      break;
+  }
+  spec.stop_signal = config.stop_signal;
+  spec.stop_timeout = config.stop_timeout;
+  return spec;
+}
+
+absl::Status NoSuchWorker(std::string_view name) {
+  return absl::NotFoundError(absl::StrFormat(
+      "no worker '%s'; list what there is with: apmctl list", name));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop& loop,
+                                                     UniqueFd keeper_channel,
+                                                     Setup setup) {
+  APM_ASSIGN_OR_RETURN(auto counters,
+                       CounterBoard::Create(proxy::kMaxCounterSlots));
+  APM_ASSIGN_OR_RETURN(auto logs,
+                       logs::LogStore::Create(setup.state_dir + "/logs"));
+  APM_ASSIGN_OR_RETURN(auto background_loop, EventLoop::Create());
+  control::ControlOptions control{setup.socket, setup.daemon_user.uid,
+                                  setup.allow_groups};
+  std::unique_ptr<Agent> agent(new Agent(
+      loop, std::move(keeper_channel), std::move(setup), std::move(counters),
+      std::move(logs), std::move(background_loop)));
+  // Binds now, serves after the boot: a client that connects in between waits
+  // and finds its workers.
+  APM_ASSIGN_OR_RETURN(agent->control_, control::ControlServer::Create(
+                                            loop, *agent, std::move(control)));
+  APM_RETURN_IF_ERROR(agent->keeper_.Start());
+  return agent;
+}
+
+Agent::Agent(EventLoop& loop, UniqueFd keeper_channel, Setup setup,
+             std::unique_ptr<CounterBoard> counters,
+             std::unique_ptr<logs::LogStore> logs,
+             std::unique_ptr<EventLoop> background_loop)
+    : loop_(loop),
+      setup_(std::move(setup)),
+      started_(absl::Now()),
+      counters_(std::move(counters)),
+      logs_(std::move(logs)),
+      keeper_(loop, std::move(keeper_channel), *this),
+      proxy_(loop, *this),
+      listeners_(keeper_, proxy_),
+      launcher_({loop, keeper_, proxy_, *logs_, records_, setup_.environment,
+                 [this](const InstanceKey& key, std::string_view step,
+                        int error, std::string_view text) {
+                   supervisor_->OnSpawnFailed(key, step, error, text);
+                 }}),
+      background_(std::move(background_loop)) {}
+
+Agent::~Agent() = default;
+
+// ---- Boot ----
+
+void Agent::OnWelcome(pid_t keeper, uint64_t agent_incarnation,
+                      std::vector<RunningProcess> running,
+                      std::vector<std::string> stored_fds) {
+  keeper_pid_ = keeper;
+  incarnation_ = agent_incarnation;
+  supervisor_ =
+      std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Options{
+          .timers = loop_,
+          .clock = clock_,
+          .processes = launcher_,
+          .traffic = launcher_,
+          .observer = *this,
+          .random = UniformRandom(),
+          .first_generation =
+              agent_incarnation * kGenerationsPerIncarnation + 1});
+  // Processes of an agent that died are replaced, not adopted: their pipes
+  // are at an unknown place in a frame.
+  for (const RunningProcess& process : running) {
+    log::Warning("worker '%s/%d': pid %d is of an agent that has died: ended",
+                 process.key.worker, process.key.instance, process.pid);
+    keeper_.Signal(process.key, SIGKILL, /*to_group=*/true);
+  }
+  for (const std::string& name : stored_fds) {
+    if (!ListenerTable::IsStoredName(name)) continue;
+    awaited_fds_.insert(name);
+    keeper_.FetchFd(name);
+  }
+  if (awaited_fds_.empty()) Boot();
+}
+
+void Agent::OnStoredFd(std::string_view name, UniqueFd fd) {
+  listeners_.AddStored(name, std::move(fd));
+  if (awaited_fds_.erase(std::string(name)) > 0 && awaited_fds_.empty()) Boot();
+}
+
+void Agent::Boot() {
+  for (const config::WorkerConfig& config : setup_.config.workers) {
+    BootWorker(config);
+  }
+  booted_ = true;
+  IntroduceToProxy();
+  listeners_.DropUnclaimed();
+  if (absl::Status started = control_->Start(); !started.ok()) {
+    log::Error("serve the control API: %s", started.ToString());
+    EndProcess(1);
+    return;
+  }
+  log::Info("apm %s is ready on '%s' with %d workers", kVersion, setup_.socket,
+            records_.size());
+}
+
+void Agent::BootWorker(const config::WorkerConfig& config) {
+  absl::StatusOr<RunAs> run_as = ResolveUser(config);
+  absl::StatusOr<WorkerRecord*> admitted =
+      run_as.ok() ? Admit(WorkerSource::kConfig, config, *std::move(run_as),
+                          /*keep_when_bind_fails=*/true)
+                  : absl::StatusOr<WorkerRecord*>(run_as.status());
+  if (!admitted.ok()) {
+    const std::string warning =
+        absl::StrFormat("worker '%s' is disabled: %s", config.name,
+                        admitted.status().message());
+    log::Error("%s", warning);
+    setup_.warnings.push_back(warning);
+    return;
+  }
+  if (!(*admitted)->bind_error.empty()) {
+    log::Error("worker '%s' is not started: %s", config.name,
+               (*admitted)->bind_error);
+    return;
+  }
+  // How it goes is in the state changes, which are logged.
+  supervisor_->Start({config.name, std::nullopt}, [](const absl::Status&) {});
+}
+
+absl::StatusOr<RunAs> Agent::ResolveUser(
+    const config::WorkerConfig& config) const {
+  const Identity& daemon = setup_.daemon_user;
+  RunAs run_as{daemon, false};
+  if (!config.user.empty()) {
+    APM_ASSIGN_OR_RETURN(run_as.identity, FindUser(config.user));
+  } else if (daemon.uid == 0) {
+    run_as.identity = OwnerOf(config.path, daemon);
+  }
+  if (!config.group.empty()) {
+    APM_ASSIGN_OR_RETURN(run_as.identity.gid, FindGroup(config.group));
+  }
+  run_as.change_user =
+      run_as.identity.uid != daemon.uid || run_as.identity.gid != daemon.gid;
+  if (run_as.change_user && daemon.uid != 0) {
+    return absl::PermissionDeniedError(absl::StrFormat(
+        "it should run as user '%s', and only a daemon that runs as root can "
+        "start workers as others; remove 'user' and 'group', or run the "
+        "daemon as root",
+        run_as.identity.name));
+  }
+  return run_as;
+}
+
+// ---- Workers ----
+
+absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
+                                           const config::WorkerConfig& config,
+                                           RunAs run_as,
+                                           bool keep_when_bind_fails) {
+  const std::string& name = config.name;
+  if (shutting_down_) return absl::UnavailableError("the agent is stopping");
+  if (records_.contains(name)) {
+    return absl::AlreadyExistsError(absl::StrFormat(
+        "worker '%s' exists; choose another name, or: apmctl delete %s", name,
+        name));
+  }
+  WorkerRecord record;
+  record.source = source;
+  record.config = config;
+  record.run_as = std::move(run_as);
+  APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot());
+  record.id = StableId(name);
+  while (FindById(records_, record.id) != nullptr || record.id == 0) {
+    ++record.id;
+  }
+  for (int i = 0; i < config.instances; ++i) {
+    record.instance_ids.push_back(last_instance_id_++);
+  }
+  absl::Status ready = listeners_.Open(record);
+  if (!ready.ok() && keep_when_bind_fails) {
+    record.bind_error = std::string(ready.message());
+    ready = absl::OkStatus();
+  }
+  if (ready.ok()) ready = supervisor_->Add(SpecFor(config));
+  if (!ready.ok()) {
+    listeners_.Close(record);
+    counters_->ReturnSlot(record.counter_slot);
+    return ready;
+  }
+  WorkerRecord& kept = records_[name] = std::move(record);
+  if (booted_) {
+    SendRoutes();
+    listeners_.Announce(kept);
+  }
+  return &kept;
+}
+
+void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
+                   bool validate_only, bool wait,
+                   ApiCallback<WorkerView> done) {
+  absl::StatusOr<config::WorkerConfig> config = config::ValidateWorker(fields);
+  if (!config.ok()) return done(config.status());
+  // Names and groups come from the user database, which may block.
+  background_.Post([this, config = *std::move(config), caller, validate_only,
+                    wait, done = std::move(done)] {
+    absl::StatusOr<RunAs> run_as =
+        config.user.empty() && caller.uid != setup_.daemon_user.uid
+            ? RunAs{DescribeUid(caller.uid, caller.gid), true}
+            : ResolveUser(config);
+    loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
+                done]() mutable {
+      if (!run_as.ok()) return done(run_as.status());
+      CreateResolved(config, *std::move(run_as), validate_only, wait,
+                     std::move(done));
+    });
+  });
+}
+
+void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
+                           bool validate_only, bool wait,
+                           ApiCallback<WorkerView> done) {
+  if (validate_only) {
+    WorkerView view;
+    view.config = config;
+    return done(std::move(view));
+  }
+  const absl::StatusOr<WorkerRecord*> admitted =
+      Admit(WorkerSource::kApi, config, std::move(run_as),
+            /*keep_when_bind_fails=*/false);
+  if (!admitted.ok()) return done(admitted.status());
+  log::Info("worker '%s' is created", config.name);
+  Run(&supervisor::Supervisor::Start, config.name, wait, std::move(done));
+}
+
+void Agent::Start(std::string_view name, bool wait,
+                  ApiCallback<WorkerView> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  WorkerRecord& record = records_.find(target->worker)->second;
+  if (!record.bind_error.empty()) {
+    absl::Status opened = listeners_.Open(record);
+    if (!opened.ok()) {
+      record.bind_error = std::string(opened.message());
+      return done(absl::FailedPreconditionError(record.bind_error));
+    }
+    record.bind_error.clear();
+    listeners_.Announce(record);
+  }
+  Run(&supervisor::Supervisor::Start, name, wait, std::move(done));
+}
+
+void Agent::Stop(std::string_view name, bool wait,
+                 ApiCallback<WorkerView> done) {
+  Run(&supervisor::Supervisor::Stop, name, wait, std::move(done));
+}
+
+void Agent::Restart(std::string_view name, bool wait,
+                    ApiCallback<WorkerView> done) {
+  Run(&supervisor::Supervisor::Restart, name, wait, std::move(done));
+}
+
+void Agent::Reload(std::string_view name, bool wait,
+                   ApiCallback<WorkerView> done) {
+  Run(&supervisor::Supervisor::Reload, name, wait, std::move(done));
+}
+
+void Agent::Run(Command command, std::string_view name, bool wait,
+                ApiCallback<WorkerView> done) {
+  absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  const std::string worker = target->worker;
+  if (!wait) {
+    (supervisor_.get()->*command)(*target, [](const absl::Status&) {});
+    return done(Get(worker));
+  }
+  (supervisor_.get()->*command)(
+      *target, [this, worker, done = std::move(done)](absl::Status status) {
+        if (!status.ok()) return done(std::move(status));
+        done(Get(worker));
+      });
+}
+
+void Agent::Delete(std::string_view name,
+                   ApiCallback<std::vector<std::string>> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  if (target->instance.has_value()) {
+    return done(absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' is one instance and cannot be deleted alone; delete the worker: "
+        "apmctl delete %s",
+        name, target->worker)));
+  }
+  // No new clients from now on; those that are connected get their answers.
+  listeners_.Close(records_.find(target->worker)->second);
+  supervisor_->Delete(target->worker,
+                      [this, worker = target->worker,
+                       done = std::move(done)](absl::Status status) {
+                        if (!status.ok()) return done(std::move(status));
+                        std::vector<std::string> survivors;
+                        std::erase_if(killed_, [&](const std::string& who) {
+                          if (!who.starts_with(worker + "/")) return false;
+                          survivors.push_back(who);
+                          return true;
+                        });
+                        Forget(worker);
+                        log::Info("worker '%s' is deleted", worker);
+                        done(std::move(survivors));
+                      });
+}
+
+void Agent::Forget(const std::string& name) {
+  const auto found = records_.find(name);
+  if (found == records_.end()) return;
+  counters_->ReturnSlot(found->second.counter_slot);
+  records_.erase(found);
+  logs_->RemoveWorker(name);
+  SendRoutes();
+}
+
+absl::StatusOr<LogFile> Agent::FindLog(std::string_view name) {
+  APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
+  LogFile file;
+  file.path = logs_->Path(target.worker);
+  if (target.instance.has_value()) {
+    file.instance = static_cast<int>(*target.instance);
+  }
+  return file;
+}
+
+absl::StatusOr<supervisor::Target> Agent::ParseTarget(
+    std::string_view name) const {
+  supervisor::Target target;
+  const size_t slash = name.find('/');
+  target.worker = std::string(name.substr(0, slash));
+  const auto record = records_.find(target.worker);
+  if (record == records_.end()) return NoSuchWorker(target.worker);
+  if (slash == std::string_view::npos) return target;
+  uint32_t index = 0;
+  const std::string_view digits = name.substr(slash + 1);
+  if (!absl::SimpleAtoi(absl::string_view(digits.data(), digits.size()),
+                        &index) ||
+      index >= record->second.instance_ids.size()) {
+    return absl::NotFoundError(absl::StrFormat(
+        "worker '%s' has no instance '%s'; it has %d, numbered from 0",
+        target.worker, digits, record->second.instance_ids.size()));
+  }
+  target.instance = index;
+  return target;
+}
+
+// ---- Shutdown ----
+
+void Agent::Shutdown(ApiCallback<ShutdownReport> done) {
+  log::Info("stopping all workers");
+  shutting_down_ = true;
+  for (auto& [name, record] : records_) listeners_.Close(record);
+  supervisor_->StopAll([this, done = std::move(done)](const absl::Status&) {
+    ShutdownReport report;
+    report.workers_stopped = static_cast<uint32_t>(records_.size());
+    report.survivors = std::exchange(killed_, {});
+    log::Info("all workers have stopped");
+    done(std::move(report));
+    // In a later turn, so that the answer is on its way.
+    loop_.RunAfter(absl::ZeroDuration(), [this] { EndProcess(0); });
+  });
+}
+
+void Agent::OnShutdownRequested() {
+  Shutdown([](const absl::StatusOr<ShutdownReport>&) {});
+}
+
+void Agent::EndProcess(int exit_code) {
+  exit_code_ = exit_code;
+  control_->Stop(absl::Seconds(1));
+  if (exit_code == 0) keeper_.Shutdown();
+  loop_.Stop();
+}
+
+void Agent::OnKeeperGone(const absl::Status& reason) {
+  log::Error("the keeper has gone (%s): ending; workers go on without us",
+             reason.message());
+  exit_code_ = 1;
+  control_->Stop(absl::ZeroDuration());
+  loop_.Stop();
+}
+
+// ---- Keeper and proxy to supervisor ----
+
+void Agent::OnSpawned(const InstanceKey& key, pid_t pid, uint64_t start_ticks) {
+  launcher_.OnSpawned(key, start_ticks);
+  supervisor_->OnSpawned(key, pid);
+}
+
+void Agent::OnSpawnFailed(const InstanceKey& key, std::string_view step,
+                          int error, std::string_view detail) {
+  const std::string text = launcher_.DescribeFailure(key, step, error, detail);
+  launcher_.OnGone(key);
+  supervisor_->OnSpawnFailed(key, step, error, text);
+}
+
+void Agent::OnExited(const InstanceKey& key, const ProcessExit& exit) {
+  // What the process left behind in its group ends with it; the keeper still
+  // knows the group until the exit is acknowledged.
+  keeper_.Signal(key, SIGKILL, /*to_group=*/true);
+  keeper_.AckExit(key);
+  supervisor_->OnExited(key, exit);
+  launcher_.OnGone(key);
+}
+
+void Agent::OnProxyStarted(pid_t pid, uint64_t incarnation, UniqueFd channel) {
+  proxy_pid_ = pid;
+  if (absl::Status connected = proxy_.Connect(std::move(channel));
+      !connected.ok()) {
+    log::Error("connect to the proxy: %s", connected.ToString());
+    return;
+  }
+  log::Debug("proxy %d started, pid %d", incarnation, pid);
+  if (booted_) IntroduceToProxy();
+}
+
+void Agent::IntroduceToProxy() {
+  if (!proxy_.connected()) return;
+  proxy_.SendCounters(counters_->fd(), counters_->slots());
+  SendRoutes();
+  for (const auto& [name, record] : records_) listeners_.Announce(record);
+  launcher_.AttachWaiting();
+}
+
+void Agent::OnProxyGone(const absl::Status& reason) {
+  if (shutting_down_) return;
+  log::Warning("the proxy has gone (%s): its workers are started anew",
+               reason.message());
+  proxy_pid_ = 0;
+  proxy_.Disconnect();
+  counters_->SettleGauges();
+  launcher_.ForgetLinks(
+      [this](const InstanceKey& key) { supervisor_->OnLinkLost(key); });
+}
+
+void Agent::OnProxyExited(pid_t pid) {
+  if (pid == proxy_pid_ && proxy_.connected()) {
+    OnProxyGone(absl::UnavailableError("it exited"));
+  }
+}
+
+void Agent::OnProxyReady(uid_t uid, std::string_view warning) {
+  log::Info("the proxy is ready, pid %d, uid %d", proxy_pid_, uid);
+  if (!warning.empty()) log::Warning("proxy: %s", warning);
+}
+
+supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
+  const WorkerRecord* record = FindById(records_, link.worker_id);
+  return {record == nullptr ? "" : record->config.name, link.instance,
+          link.generation};
+}
+
+void Agent::OnWorkerHello(const LinkKey& link, std::string_view connector) {
+  supervisor_->OnHello(KeyOf(link), connector);
+}
+
+void Agent::OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) {
+  const InstanceKey key = KeyOf(link);
+  if (sessions_left > 0) {
+    log::Warning(
+        "worker '%s/%d': %d sessions were still open when its drain "
+        "ended",
+        key.worker, key.instance, sessions_left);
+  }
+  supervisor_->OnDrained(key);
+}
+
+void Agent::OnWorkerLinkLost(const LinkKey& link) {
+  supervisor_->OnLinkLost(KeyOf(link));
+}
+
+void Agent::OnProxyWarning(std::string_view text) {
+  log::Warning("proxy: %s", text);
+}
+
+// ---- Observer ----
+
+void Agent::OnStateChanged(const InstanceKey& key,
+                           supervisor::InstanceState from,
+                           supervisor::InstanceState to,
+                           std::string_view reason) {
+  log::Info("worker '%s/%d': %s -> %s%s%s", key.worker, key.instance,
+            supervisor::Name(from), supervisor::Name(to),
+            reason.empty() ? "" : ": ", reason);
+}
+
+void Agent::OnKilled(const InstanceKey& key, pid_t pid, absl::Duration waited) {
+  std::string who =
+      absl::StrFormat("%s/%d (pid %d)", key.worker, key.instance, pid);
+  log::Warning("%s did not end within %s of its stop signal: killed", who,
+               absl::FormatDuration(waited));
+  killed_.push_back(std::move(who));
+}
+
+// ---- Views ----
+
+void Agent::SendRoutes() {
+  std::vector<RouteSpec> routes;
+  for (const auto& [name, record] : records_) {
+    if (!record.pipe_mode()) continue;
+    routes.push_back({record.id, name, record.counter_slot,
+                      record.config.trust_proxy, record.config.trusted});
+  }
+  proxy_.SendSnapshot(routes);
+}
+
+AgentStatus Agent::Status() {
+  AgentStatus status;
+  status.version = kVersion;
+  status.agent_pid = getpid();
+  status.keeper_pid = keeper_pid_;
+  status.proxy_pid = proxy_pid_;
+  status.started = started_;
+  status.socket = setup_.socket;
+  status.state_dir = setup_.state_dir;
+  status.log_file = setup_.log_file;
+  status.config_files = setup_.config_files;
+  status.warnings = setup_.warnings;
+  status.agent_incarnation = incarnation_;
+  if (proxy_pid_ == 0) {
+    status.warnings.push_back(
+        "the proxy is not running; the keeper starts it again: see the log");
+  }
+  for (const supervisor::WorkerSnapshot& worker : supervisor_->Snapshot()) {
+    ++status.workers;
+    for (const supervisor::InstanceSnapshot& instance : worker.instances) {
+      ++status.instances;
+      if (instance.state == supervisor::InstanceState::kReady) {
+        ++status.instances_ready;
+      }
+    }
+  }
+  return status;
+}
+
+absl::StatusOr<WorkerView> Agent::Get(std::string_view name) {
+  APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
+  const std::optional<supervisor::WorkerSnapshot> snapshot =
+      supervisor_->Find(target.worker);
+  if (!snapshot.has_value()) return NoSuchWorker(target.worker);
+  return View(records_.find(target.worker)->second, *snapshot);
+}
+
+std::vector<WorkerView> Agent::List() {
+  std::vector<WorkerView> views;
+  for (const supervisor::WorkerSnapshot& snapshot : supervisor_->Snapshot()) {
+    const auto record = records_.find(snapshot.name);
+    if (record != records_.end())
+      views.push_back(View(record->second, snapshot));
+  }
+  return views;
+}
+
+WorkerView Agent::View(const WorkerRecord& record,
+                       const supervisor::WorkerSnapshot& snapshot) {
+  WorkerView view;
+  view.id = record.id;
+  view.source = record.source;
+  view.config = record.config;
+  view.config.user = record.run_as.identity.name.empty()
+                         ? absl::StrCat(record.run_as.identity.uid)
+                         : record.run_as.identity.name;
+  // With the port that the kernel picked where the configuration says 0.
+  for (size_t i = 0; i < record.listeners.size(); ++i) {
+    view.config.listeners[i] = record.listeners[i].bound.address;
+  }
+  view.state = snapshot;
+  view.instance_ids = record.instance_ids;
+  const absl::Duration now = clock_.Monotonic();
+  for (const supervisor::InstanceSnapshot& instance : snapshot.instances) {
+    const uint64_t ticks = launcher_.StartTicks(
+        {snapshot.name, instance.index, instance.generation});
+    view.usage.push_back(usage_.Look(instance.pid, ticks, now));
+  }
+  view.counters = counters_->Read(record.counter_slot);
+  view.counters.log_lines_dropped =
+      logs_->Stats(record.config.name).dropped_lines;
+  view.problem = Problem(record, snapshot);
+  return view;
+}
+
+std::string Agent::Problem(const WorkerRecord& record,
+                           const supervisor::WorkerSnapshot& snapshot) const {
+  if (!record.bind_error.empty()) return record.bind_error;
+  for (const supervisor::InstanceSnapshot& instance : snapshot.instances) {
+    if (instance.problem.empty()) continue;
+    std::string problem = absl::StrFormat("%s/%d: %s", snapshot.name,
+                                          instance.index, instance.problem);
+    const std::vector<std::string> errors =
+        logs_->RecentErrors(snapshot.name, instance.index);
+    if (!errors.empty()) {
+      absl::StrAppend(&problem, "; its last words: ", errors.back());
+    }
+    return problem;
+  }
+  return "";
+}
+
+}  // namespace apm::agent

@@ -1,0 +1,37 @@
+// The agent's values as messages of apm.v1, and back. Pure.
+
+#pragma once
+
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "agent/agent_api.h"
+#include "agent/config/worker_fields.h"
+#include "agent/logs/log_line.h"
+#include "agent/logs/log_reader.h"
+#include "apm/v1/agent.pb.h"
+#include "apm/v1/log.pb.h"
+#include "apm/v1/worker.pb.h"
+
+namespace apm::control {
+
+v1::GetStatusResponse ToProto(const agent::AgentStatus& status);
+v1::Worker ToProto(const agent::WorkerView& view);
+
+// Only its form changes: what the values mean is checked by
+// config::ValidateWorker. kInvalidArgument for a field that is for output.
+absl::StatusOr<config::WorkerFields> FromProto(const v1::WorkerConfig& config);
+
+// kInvalidArgument for a stream that does not exist or too many lines.
+absl::StatusOr<agent::LogQuery> FromProto(const v1::ReadLogRequest& request);
+
+// What of `query` is left when the file is known. REQUIRES: a valid stream.
+logs::LogFilter ToFilter(const agent::LogQuery& query,
+                         const agent::LogFile& file);
+
+// The last of `lines` that fit into one message.
+v1::ReadLogResponse ToProto(const std::vector<logs::LogLine>& lines,
+                            const agent::LogFile& file);
+
+}  // namespace apm::control

@@ -1,0 +1,171 @@
+// apm-keeper: see keeper.h. Here: the command line, and the state of the
+// process that everything else relies on.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "agent/keeper/keeper.h"
+#include "agent/keeper/log.h"
+#include "agent/keeper/options.h"
+#include "agent/keeper/pid_file.h"
+#include "base/os/errno_status.h"
+#include "base/os/event_loop.h"
+#include "base/os/signal_fd.h"
+#include "base/os/unique_fd.h"
+#include "base/status/status_macros.h"
+
+namespace apm::keeper {
+namespace {
+
+// Nothing inherited but 0, 1 and 2, and these three open, so that no later
+// descriptor takes one of their numbers.
+void CloseInheritedFds() {
+  // NOLINTBEGIN(android-cloexec-*): the three are for our children too.
+  int fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = dup(fd);
+  // NOLINTEND(android-cloexec-*)
+  close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+}
+
+absl::Status RedirectStdio(const std::string& log_file) {
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  dup2(null.get(), STDIN_FILENO);
+  if (log_file == "-") return absl::OkStatus();
+  const UniqueFd log(open(log_file.c_str(),
+                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+                          0640));
+  if (!log) return ErrnoStatus(errno, "open log file '" + log_file + "'");
+  dup2(log.get(), STDOUT_FILENO);
+  dup2(log.get(), STDERR_FILENO);
+  return absl::OkStatus();
+}
+
+// The folder that our own program, and so its siblings, are in.
+absl::StatusOr<std::string> ProgramFolder() {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0) return ErrnoStatus(errno, "read '/proc/self/exe'");
+  std::string folder(path, static_cast<size_t>(size));
+  folder.resize(folder.rfind('/'));
+  for (const char* program : {"/apm-agent", "/apm-proxy", "/apm-exec"}) {
+    const std::string sibling = folder + program;
+    if (access(sibling.c_str(), X_OK) != 0) {
+      return ErrnoStatus(errno,
+                         "apm-agent, apm-proxy and apm-exec must be in the "
+                         "folder of apm-keeper: find '" +
+                             sibling + "'");
+    }
+  }
+  return folder;
+}
+
+// Not fatal: most hosts allow all of it, and each says by itself what it
+// costs.
+void PrepareProcess() {
+  umask(027);
+  // Whoever started us may have ignored some: with SIGCHLD ignored there would
+  // be nothing to reap, and no exit status.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+    LogWarning("cannot adopt orphans: " + ErrnoText(errno));
+  }
+  // Descriptors are what we are for; apm-exec gives workers the usual number.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+    LogWarning("cannot raise the number of open files: " + ErrnoText(errno));
+  }
+}
+
+// The path that the PID file was written to, empty if it could not be;
+// kAlreadyExists if a keeper runs.
+absl::StatusOr<std::string> ClaimPidFile(const Options& options) {
+  std::string path = options.pid_file;
+  if (path.empty()) {
+    const char* home = getenv("HOME");
+    path = DefaultPidFile(options, home != nullptr ? home : "");
+    if (path.empty()) {
+      LogWarning("no PID file is written: HOME is not set; use --pid-file");
+      return path;
+    }
+    mkdir(path.substr(0, path.rfind('/')).c_str(), 0700);
+  }
+  if (const pid_t pid = RunningKeeper(path); pid != 0) {
+    return absl::AlreadyExistsError(
+        "apm-keeper runs already with pid " + std::to_string(pid) + ", says '" +
+        path +
+        "'; stop it with 'apmctl kill', or give this one its own --state-dir");
+  }
+  const bool stale = access(path.c_str(), F_OK) == 0;
+  if (const absl::Status status = WritePidFile(path); !status.ok()) {
+    LogWarning("no PID file is written: " + std::string(status.message()));
+    return "";
+  }
+  if (stale) LogInfo("replaced the stale PID file '" + path + "'");
+  return path;
+}
+
+absl::StatusOr<int> Run(const Options& options) {
+  APM_RETURN_IF_ERROR(RedirectStdio(options.log_file));
+  PrepareProcess();
+  APM_ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
+  APM_ASSIGN_OR_RETURN(UniqueFd signals,
+                       CreateSignalFd({SIGTERM, SIGINT, SIGHUP, SIGCHLD}));
+  APM_ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop,
+                       EventLoop::Create());
+  APM_ASSIGN_OR_RETURN(const std::string pid_file, ClaimPidFile(options));
+
+  const int exit_status =
+      Keeper(*loop, std::move(signals), folder, options.agent_args).Run();
+  if (!pid_file.empty()) RemovePidFile(pid_file);
+  LogInfo("stopped");
+  return exit_status;
+}
+
+int Main(std::span<const char* const> args) {
+  CloseInheritedFds();
+  const absl::StatusOr<Options> options = ParseOptions(args);
+  if (!options.ok()) {
+    fprintf(stderr, "apm-keeper: %s; see apm-keeper --help\n",
+            std::string(options.status().message()).c_str());
+    return 2;
+  }
+  if (options->help) {
+    fputs(std::string(kUsage).c_str(), stdout);
+    return 0;
+  }
+  if (options->version) {
+    puts("apm-keeper " APM_VERSION);
+    return 0;
+  }
+  const absl::StatusOr<int> exit_status = Run(*options);
+  if (exit_status.ok()) return *exit_status;
+  LogError(std::string(exit_status.status().message()));
+  return 1;
+}
+
+}  // namespace
+}  // namespace apm::keeper
+
+int main(int argc, char** argv) {
+  if (argc < 1) return 2;
+  return apm::keeper::Main({argv + 1, argv + argc});
+}

@@ -1,0 +1,56 @@
+// Opens workers' listening sockets, shows them to the proxy, and leaves a copy
+// of each with the keeper, so that neither a new proxy nor a new agent has to
+// bind again: clients wait in the kernel's queue meanwhile.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "agent/keeper_client.h"
+#include "agent/proxy_client.h"
+#include "agent/worker_record.h"
+#include "base/os/unique_fd.h"
+
+namespace apm::agent {
+
+// Thread: the main loop's.
+class ListenerTable {
+ public:
+  // Both outlive the table.
+  ListenerTable(KeeperClient& keeper, ProxyClient& proxy)
+      : keeper_(keeper), proxy_(proxy) {}
+
+  // After a restart of the agent: what the keeper kept. Open() takes from
+  // these before it binds.
+  void AddStored(std::string_view name, UniqueFd fd);
+  // Whether a name in the keeper's store is a listener's.
+  static bool IsStoredName(std::string_view name);
+  // Releases what no worker of this configuration wanted, here and in a proxy
+  // that still accepts on it.
+  void DropUnclaimed();
+
+  // Opens all listeners of `record`, or none: the error says which one, who
+  // holds it, and what to do.
+  absl::Status Open(WorkerRecord& record);
+
+  // Stops accepting and removes socket files that are still ours.
+  void Close(WorkerRecord& record);
+
+  // Tells a proxy that has just started.
+  void Announce(const WorkerRecord& record);
+
+ private:
+  KeeperClient& keeper_;
+  ProxyClient& proxy_;
+  std::map<std::string, UniqueFd, std::less<>> stored_;
+};
+
+}  // namespace apm::agent

@@ -1,0 +1,66 @@
+// What the agent keeps about one worker beside the supervisor's state.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/agent_api.h"
+#include "agent/config/config.h"
+#include "agent/listeners/listener.h"
+#include "agent/user_database.h"
+
+namespace apm::agent {
+
+// A listening socket, and the number by which the proxy knows it.
+struct OpenListener {
+  uint32_t id = 0;
+  listeners::BoundListener bound;
+};
+
+// Whom a worker's processes run as.
+struct RunAs {
+  Identity identity;
+  bool change_user = false;  // Else it is the daemon's own user.
+};
+
+// A number for the proxy to know `name` by. The next agent, after a crash,
+// gives the same name the same number, so that the proxy goes on with the
+// connections it has. Never 0. Of two names the numbers may clash: check.
+inline uint32_t StableId(std::string_view name) {
+  uint32_t hash = 2166136261;  // FNV-1a.
+  for (const char c : name) {
+    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619;
+  }
+  return hash == 0 ? 1 : hash;
+}
+
+struct WorkerRecord {
+  uint32_t id = 0;  // StableId(config.name), or the next free one.
+  WorkerSource source = WorkerSource::kApi;
+  config::WorkerConfig config;
+  std::vector<uint32_t> instance_ids;
+  RunAs run_as;
+  uint32_t counter_slot = 0;
+  std::vector<OpenListener> listeners;
+  std::string bind_error;  // Why its listeners are not open; empty if they are.
+
+  bool pipe_mode() const { return !config.listeners.empty(); }
+};
+
+// By name.
+using WorkerRecords = std::map<std::string, WorkerRecord, std::less<>>;
+
+// The worker of that number; null if there is none.
+inline WorkerRecord* FindById(WorkerRecords& records, uint32_t id) {
+  for (auto& [name, record] : records) {
+    if (record.id == id) return &record;
+  }
+  return nullptr;
+}
+
+}  // namespace apm::agent

@@ -1,0 +1,55 @@
+// The agent's API as plain calls. Keeps gRPC in one file.
+
+#pragma once
+
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+
+#include <absl/status/statusor.h>
+
+#include "apm/v1/agent.pb.h"
+#include "apm/v1/log.pb.h"
+#include "apm/v1/worker.pb.h"
+#include "ctl/command_line.h"
+
+namespace apm::ctl {
+
+// Each call takes what is left of Globals::timeout, counted from Connect(),
+// and fails with words for the user: kDeadlineExceeded when it is used up,
+// kUnavailable when the agent has gone, else the agent's own answer.
+class Client {
+ public:
+  // kUnavailable if nobody answers on the socket, kPermissionDenied if who
+  // does is not trusted (see trust.h), kInvalidArgument if it is no address.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(
+      const Globals& globals);
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  absl::StatusOr<v1::GetStatusResponse> GetStatus();
+  absl::StatusOr<v1::ShutdownResponse> Shutdown();
+
+  absl::StatusOr<v1::Worker> Create(const v1::CreateWorkerRequest& request);
+  absl::StatusOr<v1::Worker> Get(const std::string& name);
+  absl::StatusOr<v1::ListWorkersResponse> List();
+  absl::StatusOr<v1::Worker> Start(const std::string& name, bool no_wait);
+  absl::StatusOr<v1::Worker> Stop(const std::string& name, bool no_wait);
+  absl::StatusOr<v1::Worker> Restart(const std::string& name, bool no_wait);
+  absl::StatusOr<v1::Worker> Reload(const std::string& name, bool no_wait);
+  absl::StatusOr<v1::DeleteWorkerResponse> Delete(const std::string& name);
+
+  absl::StatusOr<v1::ReadLogResponse> ReadLog(
+      const v1::ReadLogRequest& request);
+
+ private:
+  struct Stubs;
+  explicit Client(std::unique_ptr<Stubs> stubs);
+
+  std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace apm::ctl

@@ -1,0 +1,270 @@
+// The only file that knows CLI11, which throws and is slow to compile.
+
+#include "ctl/command_line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <absl/strings/string_view.h>
+#include <absl/time/time.h>
+
+#include "ctl/exit_code.h"
+
+#include <CLI/CLI.hpp>
+
+namespace apm::ctl {
+namespace {
+
+constexpr size_t kMaxLogLines = 10'000;
+
+// "500ms", "10s", "5m", "2h".
+CLI::Option* AddDuration(CLI::App& app, const std::string& flags,
+                         absl::Duration& value, const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          flags,
+          [&value, flags](const std::string& text) {
+            if (!absl::ParseDuration(text, &value) ||
+                value < absl::ZeroDuration()) {
+              throw CLI::ValidationError(
+                  flags, "'" + text +
+                             "' is not a duration; write 500ms, 10s "
+                             "or 5m");
+            }
+          },
+          help)
+      ->type_name("TIME");
+}
+
+bool WantsColors(bool no_color) {
+  const char* const forbidden = getenv("NO_COLOR");  // no-color.org
+  const char* const terminal = getenv("TERM");
+  return !no_color && (forbidden == nullptr || *forbidden == '\0') &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb") &&
+         isatty(STDOUT_FILENO) != 0;
+}
+
+// Builds the grammar around one CommandLine, which parsing fills.
+class Grammar {
+ public:
+  explicit Grammar(CommandLine& line) : globals_(line.globals), line_(line) {
+    app_.require_subcommand(1);
+    app_.fallthrough();  // Global options may follow the command.
+    app_.get_formatter()->column_width(34);
+    AddGlobals();
+    AddPing();
+    Add<StatusCommand>(app_, "status", "What runs, since when, and its files");
+    AddRun();
+    Add<ListCommand>(app_, "list", "Every worker and its instances")
+        .alias("ls");
+    AddInfo();
+    AddLogs();
+    AddOperate(Verb::kStart, "start", "Start workers that are stopped");
+    AddOperate(Verb::kStop, "stop", "Stop workers");
+    AddOperate(Verb::kRestart, "restart", "Stop and start workers");
+    AddOperate(Verb::kReload, "reload",
+               "Replace instances one by one, without losing a request");
+    AddOperate(Verb::kDelete, "delete", "Stop workers and forget them");
+    AddConfig();
+    Add<KillCommand>(app_, "kill", "Stop every worker and the agent itself");
+    Add<VersionCommand>(app_, "version", "The version of apmctl");
+  }
+
+  CLI::App& app() { return app_; }
+
+  // Adds what CLI11 has no place for, when it has parsed; `rest` is what
+  // followed "--". Throws like CLI11 does.
+  void Finish(const std::vector<std::string>& rest) {
+    globals_.output = json_ == "json" ? Output::kJson : Output::kTable;
+    globals_.colors = WantsColors(no_color_);
+    auto* const run = std::get_if<RunCommand>(&line_.command);
+    if (run == nullptr) {
+      if (rest.empty()) return;
+      throw CLI::ExtrasError(rest);
+    }
+    run->arguments.insert(run->arguments.end(), rest.begin(), rest.end());
+    if (!run->program.empty()) return;
+    if (run->arguments.empty()) throw CLI::RequiredError("program");
+    run->program = run->arguments.front();
+    run->arguments.erase(run->arguments.begin());
+  }
+
+ private:
+  template <typename C>
+  CLI::App& Add(CLI::App& parent, const std::string& name,
+                const std::string& help) {
+    CLI::App& sub = *parent.add_subcommand(name, help);
+    sub.callback([this] { line_.command = C(); });
+    return sub;
+  }
+
+  // A command with options, which are filled into `command` by parsing.
+  template <typename C>
+  CLI::App& Add(const std::string& name, const std::string& help, C& command) {
+    CLI::App& sub = *app_.add_subcommand(name, help);
+    sub.callback([this, &command] { line_.command = command; });
+    return sub;
+  }
+
+  void AddGlobals() {
+    app_.add_option("--socket", globals_.socket,
+                    "The agent's socket: @NAME or PATH")
+        ->envname("APM_SOCKET")
+        ->capture_default_str();
+    AddDuration(app_, "--timeout", globals_.timeout,
+                "How long to wait for an answer [30s]");
+    app_.add_option("-o,--output", json_, "table or json")
+        ->check(CLI::IsMember({"table", "json"}))
+        ->type_name("FORMAT");
+    app_.add_flag("--no-color", no_color_, "No colors, as with NO_COLOR set");
+    app_.add_option("--daemon-user", globals_.daemon_user,
+                    "Trust an agent that this user runs")
+        ->envname("APM_DAEMON_USER")
+        ->type_name("NAME");
+  }
+
+  void AddPing() {
+    CLI::App& sub = Add("ping", "Whether the agent answers", ping_);
+    AddDuration(sub, "--wait", ping_.wait, "Wait for the agent to appear");
+  }
+
+  void AddInfo() {
+    CLI::App& sub = Add("info", "Everything about one worker", info_);
+    sub.add_option("name", info_.name, "web")->required();
+  }
+
+  void AddLogs() {
+    CLI::App& sub = Add("logs", "What a worker has printed", logs_);
+    sub.add_option("name", logs_.name, "web, or web/0 for one instance")
+        ->required();
+    sub.add_option("-n,--lines", logs_.lines, "How many lines")
+        ->check(CLI::Range(size_t{1}, kMaxLogLines))
+        ->capture_default_str();
+    sub.add_option("--stream", logs_.stream, "out or err")
+        ->check(CLI::IsMember({"out", "err"}));
+    sub.add_option("--grep", logs_.contains, "Only lines with this text");
+    sub.add_flag("-t,--timestamps", logs_.timestamps, "When it was printed");
+  }
+
+  void AddRun() {
+    CLI::App& sub = Add("run", "Add a worker and start it", run_);
+    sub.footer(
+        "What follows -- is for the program, dashes and all:\n"
+        "  apmctl run ./server.py --server 127.0.0.1:8080 -- --verbose");
+    sub.add_option("program", run_.program,
+                   "A program, or a .js .py .php .pl .lua .rb .sh file");
+    sub.add_option("arguments", run_.arguments, "For the program");
+    sub.add_option("--name", run_.name, "The worker's name [the program's]");
+    sub.add_option("--server,--listen", run_.servers,
+                   "Where clients reach it: host:port, a path, a URL")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->type_name("ADDRESS");
+    sub.add_option("-i,--instances", run_.instances, "How many processes")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    sub.add_option_function<std::vector<std::string>>(
+           "--env",
+           [this](const std::vector<std::string>& pairs) {
+             for (const std::string& pair : pairs) AddVariable(pair);
+           },
+           "A variable for it: NAME=VALUE")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->type_name("NAME=VALUE");
+    sub.add_option("--restart", run_.restart, "always, on-failure or never")
+        ->check(CLI::IsMember({"always", "on-failure", "never"}));
+    sub.add_option("--cwd", run_.folder, "Its working directory")
+        ->type_name("FOLDER");
+    sub.add_flag("--trust-proxy", run_.trust_proxy,
+                 "Take the client's address from the proxy in front");
+    AddDuration(sub, "--stop-timeout", run_.stop_timeout,
+                "How long it may take to stop [10s]");
+    sub.add_flag("--no-wait", run_.no_wait, "Do not wait until it is ready");
+  }
+
+  void AddVariable(const std::string& pair) {
+    const size_t equals = pair.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw CLI::ValidationError("--env", "'" + pair + "' is not NAME=VALUE");
+    }
+    run_.environment.emplace_back(pair.substr(0, equals),
+                                  pair.substr(equals + 1));
+  }
+
+  void AddOperate(Verb verb, const std::string& name, const std::string& help) {
+    CLI::App& sub = *app_.add_subcommand(name, help);
+    sub.add_option("names", operate_.names, "web, or web/0 for one instance")
+        ->required();
+    if (verb != Verb::kDelete) {
+      sub.add_flag("--no-wait", operate_.no_wait,
+                   "Answer at once, not when it is done");
+    }
+    sub.callback([this, verb] {
+      operate_.verb = verb;
+      line_.command = operate_;
+    });
+  }
+
+  void AddConfig() {
+    CLI::App& config = *app_.add_subcommand("config", "Configuration files");
+    config.require_subcommand(1);
+    config.fallthrough();
+    CLI::App& check =
+        *config.add_subcommand("check", "Say everything that is wrong in them");
+    check.add_option("files", config_check_.files,
+                     "Files to check [those the agent would read]");
+    check.add_flag("--strict", config_check_.strict, "Warnings are errors");
+    check.callback([this] { line_.command = config_check_; });
+  }
+
+  CLI::App app_{"Controls the APM node agent.", "apmctl"};
+  Globals& globals_;
+  CommandLine& line_;
+  std::string json_;
+  bool no_color_ = false;
+  PingCommand ping_;
+  InfoCommand info_;
+  LogsCommand logs_;
+  RunCommand run_;
+  OperateCommand operate_;
+  ConfigCheckCommand config_check_;
+};
+
+}  // namespace
+
+std::variant<CommandLine, ExitCode> ParseCommandLine(int argc,
+                                                     char const* const* argv) {
+  // CLI11 would take the options after "--" for its own.
+  char const* const* const end = argv + argc;
+  char const* const* const dashes =
+      std::find(argv, end, std::string_view("--"));
+  const std::vector<std::string> rest(dashes == end ? end : dashes + 1, end);
+
+  CommandLine line;
+  Grammar grammar(line);
+  try {
+    grammar.app().parse(static_cast<int>(dashes - argv), argv);
+    grammar.Finish(rest);
+    return line;
+  } catch (const CLI::CallForHelp&) {
+    fputs(grammar.app().help().c_str(), stdout);
+    return ExitCode::kDone;
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = grammar.app().get_subcommands();
+    fprintf(stderr, "apmctl: %s; see: apmctl %s%s--help\n", error.what(),
+            chosen.empty() ? "" : chosen.front()->get_name().c_str(),
+            chosen.empty() ? "" : " ");
+    return ExitCode::kUsage;
+  }
+}
+
+}  // namespace apm::ctl

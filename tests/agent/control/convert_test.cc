@@ -1,0 +1,159 @@
+#include "agent/control/convert.h"
+
+#include <string>
+#include <vector>
+
+#include <absl/time/time.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/status_matchers.h"
+
+namespace apm::control {
+namespace {
+
+using ::apm::testing::IsOk;
+using ::apm::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+agent::WorkerView OneInstance() {
+  agent::WorkerView view;
+  view.config.name = "web";
+  view.state.instances.emplace_back();
+  return view;
+}
+
+TEST(ConvertWorkerTest, AWorkerWithListenersSpeaksThePipeProtocol) {
+  agent::WorkerView view = OneInstance();
+  EXPECT_EQ(ToProto(view).mode(), "plain");
+  view.config.listeners.emplace_back().text = "http://127.0.0.1:3000";
+  EXPECT_EQ(ToProto(view).mode(), "pipe");
+  EXPECT_THAT(ToProto(view).servers(), ElementsAre("http://127.0.0.1:3000"));
+}
+
+TEST(ConvertWorkerTest, WhatDoesNotRunHasZeros) {
+  const v1::Worker worker = ToProto(OneInstance());
+  const v1::Instance& instance = worker.instances(0);
+  EXPECT_EQ(instance.pid(), 0);
+  EXPECT_EQ(instance.uptime_ms(), 0);
+  EXPECT_EQ(instance.next_retry_unix_ms(), 0);
+  EXPECT_FALSE(instance.has_last_exit());
+}
+
+TEST(ConvertWorkerTest, TellsTheLastExitAndTheNextTry) {
+  agent::WorkerView view = OneInstance();
+  view.state.instances[0].last_exit =
+      supervisor::ProcessExit{.signal = 9,
+                              .user_time = absl::Milliseconds(20),
+                              .system_time = absl::Milliseconds(3),
+                              .max_rss_kb = 2,
+                              .unix_ms = 5};
+  view.state.instances[0].next_retry_at = absl::FromUnixMillis(7);
+  const v1::Worker worker = ToProto(view);
+  const v1::Instance& instance = worker.instances(0);
+  EXPECT_EQ(instance.last_exit().text(), "killed by SIGKILL");
+  EXPECT_EQ(instance.last_exit().cpu_ms(), 23U);
+  EXPECT_EQ(instance.last_exit().max_rss_bytes(), 2048U);
+  EXPECT_EQ(instance.last_exit().at_unix_ms(), 5);
+  EXPECT_EQ(instance.next_retry_unix_ms(), 7);
+}
+
+TEST(ConvertWorkerTest, WhatAWorkerSaysIsMadeUtf8) {
+  agent::WorkerView view = OneInstance();
+  view.config.params = {"\xFF"};
+  view.problem = "bad \xFE output";
+  const v1::Worker worker = ToProto(view);
+  EXPECT_THAT(worker.config().params(), ElementsAre("\xEF\xBF\xBD"));
+  EXPECT_EQ(worker.problem(), "bad \xEF\xBF\xBD output");
+}
+
+TEST(ConvertConfigTest, WhatIsNotGivenStaysEmpty) {
+  const auto fields = FromProto(v1::WorkerConfig());
+  ASSERT_THAT(fields, IsOk());
+  EXPECT_EQ(fields->instances, "");
+  EXPECT_EQ(fields->stop_timeout, "");
+  EXPECT_EQ(fields->trust_proxy, "");
+}
+
+TEST(ConvertConfigTest, NumbersBecomeDirectives) {
+  v1::WorkerConfig config;
+  config.set_instances(4);
+  config.set_stop_timeout_ms(2500);
+  config.set_trust_proxy(true);
+  (*config.mutable_env())["A"] = "1";
+  const auto fields = FromProto(config);
+  ASSERT_THAT(fields, IsOk());
+  EXPECT_EQ(fields->instances, "4");
+  EXPECT_EQ(fields->stop_timeout, "2500ms");
+  EXPECT_EQ(fields->trust_proxy, "true");
+  EXPECT_THAT(fields->env, ElementsAre(Pair("A", "1")));
+}
+
+TEST(ConvertConfigTest, AWorkerReadsBackAsItWasWritten) {
+  v1::WorkerConfig config;
+  config.set_name("web");
+  config.set_exec("/usr/bin/node");
+  config.add_params("server.js");
+  config.set_path("/srv");
+  config.add_servers("http://127.0.0.1:3000");
+  config.set_instances(2);
+  config.set_restart("on-failure");
+  config.set_stop_signal("INT");
+  config.set_stop_timeout_ms(2000);
+  config.set_socket_mode("0600");
+  const auto worker = config::ValidateWorker(FromProto(config).value());
+  ASSERT_THAT(worker, IsOk());
+  agent::WorkerView view;
+  view.config = *worker;
+  v1::WorkerConfig read = ToProto(view).config();
+  read.clear_trusted();  // Has defaults.
+  EXPECT_EQ(read.SerializeAsString(), config.SerializeAsString());
+}
+
+TEST(ConvertConfigTest, TheUserCannotBeChosen) {
+  v1::WorkerConfig config;
+  config.set_user("root");
+  EXPECT_THAT(FromProto(config), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+v1::ReadLogRequest Lines(uint32_t lines) {
+  v1::ReadLogRequest request;
+  request.set_lines(lines);
+  return request;
+}
+
+TEST(ConvertLogTest, ReadsAHundredLinesUnlessToldAndTenThousandAtMost) {
+  EXPECT_EQ(FromProto(Lines(0))->lines, 100U);
+  EXPECT_THAT(FromProto(Lines(10'000)), IsOk());
+  EXPECT_THAT(FromProto(Lines(10'001)),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ConvertLogTest, RefusesAStreamThatDoesNotExist) {
+  v1::ReadLogRequest request;
+  request.set_stream("error");
+  EXPECT_THAT(FromProto(request), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ConvertLogTest, ALogThatIsTooLongForAMessageKeepsItsEnd) {
+  std::vector<logs::LogLine> lines(100);
+  for (logs::LogLine& line : lines) {
+    line.text = std::string(logs::kMaxLineBytes, 'x');
+  }
+  lines.back().text = "the end";
+  const v1::ReadLogResponse response = ToProto(lines, {.path = "/log"});
+  EXPECT_LT(response.ByteSizeLong(), size_t{4} << 20);
+  EXPECT_GT(response.lines_size(), 40);
+  EXPECT_EQ(response.lines(response.lines_size() - 1).text(), "the end");
+}
+
+TEST(ConvertLogTest, NoLinesIsAnAnswer) {
+  const v1::ReadLogResponse response = ToProto({}, {.path = "/log"});
+  EXPECT_THAT(response.lines(), IsEmpty());
+  EXPECT_EQ(response.file(), "/log");
+}
+
+}  // namespace
+}  // namespace apm::control

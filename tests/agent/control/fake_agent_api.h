@@ -1,0 +1,64 @@
+// An agent without processes: workers are values, verbs succeed at once. What
+// a test wants otherwise it says by the worker's name:
+//
+//   stuck    every verb on it never answers
+//   broken   every verb on it fails, with a reason and a next step
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "agent/agent_api.h"
+
+namespace apm::testing {
+
+// Thread: the loop's.
+class FakeAgentApi final : public agent::AgentApi {
+ public:
+  agent::AgentStatus Status() override { return status; }
+  absl::StatusOr<agent::WorkerView> Get(std::string_view name) override;
+  std::vector<agent::WorkerView> List() override;
+  void Create(const agent::Caller& caller, const config::WorkerFields& fields,
+              bool validate_only, bool wait,
+              agent::ApiCallback<agent::WorkerView> done) override;
+  void Start(std::string_view name, bool wait,
+             agent::ApiCallback<agent::WorkerView> done) override;
+  void Stop(std::string_view name, bool wait,
+            agent::ApiCallback<agent::WorkerView> done) override;
+  void Restart(std::string_view name, bool wait,
+               agent::ApiCallback<agent::WorkerView> done) override;
+  void Reload(std::string_view name, bool wait,
+              agent::ApiCallback<agent::WorkerView> done) override;
+  void Delete(std::string_view name,
+              agent::ApiCallback<std::vector<std::string>> done) override;
+  absl::StatusOr<agent::LogFile> FindLog(std::string_view name) override;
+  void Shutdown(agent::ApiCallback<agent::ShutdownReport> done) override;
+
+  // A worker of `instances` instances that are ready.
+  void Add(const std::string& name, std::vector<std::string> servers,
+           uint32_t instances);
+
+  std::map<std::string, agent::WorkerView> workers;
+  agent::AgentStatus status;
+  std::string log_path;
+  std::function<void()> on_shutdown = [] {};  // After the answer.
+  agent::Caller last_creator;
+  // What was left unanswered on "stuck".
+  std::vector<agent::ApiCallback<agent::WorkerView>> unanswered;
+
+ private:
+  void Operate(std::string_view name, supervisor::WorkerState worker_state,
+               supervisor::InstanceState instance_state,
+               agent::ApiCallback<agent::WorkerView> done);
+};
+
+}  // namespace apm::testing

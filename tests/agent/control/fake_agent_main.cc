@@ -1,0 +1,113 @@
+// The real control server in front of the fake agent, for the tests of apmctl:
+//
+//   fake_agent SOCKET LOG_FILE OWNER_UID [GID:GROUP]...
+//
+// Prints "ready" when it accepts. Ends with status 0 after Shutdown or SIGTERM,
+// with status 1 and the reason if the socket cannot be had.
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+
+#include "agent/control/control_server.h"
+#include "base/os/event_loop.h"
+#include "base/os/signal_fd.h"
+#include "tests/agent/control/fake_agent_api.h"
+
+namespace {
+
+using apm::control::ControlOptions;
+using apm::control::ControlServer;
+using apm::testing::FakeAgentApi;
+
+void AddWorkers(FakeAgentApi& api) {
+  api.Add("broken", {}, 1);
+  api.Add("job", {}, 1);
+  api.Add("stuck", {}, 1);
+  api.Add("web", {"http://127.0.0.1:3000", "unix:/run/web.sock"}, 2);
+
+  apm::agent::WorkerView& job = api.workers["job"];
+  job.state.state = apm::supervisor::WorkerState::kCrashloop;
+  job.problem = "exited with status 1, 10 times in 5m";
+  job.usage[0] = {};
+  apm::supervisor::InstanceSnapshot& instance = job.state.instances[0];
+  instance.state = apm::supervisor::InstanceState::kCrashloop;
+  instance.pid = 0;
+  instance.uptime = absl::ZeroDuration();
+  instance.restarts = 10;
+  instance.next_retry_at = absl::FromUnixSeconds(1'800'000'000);
+  apm::supervisor::ProcessExit& exit = instance.last_exit.emplace();
+  exit.code = 1;
+  exit.max_rss_kb = 1000;
+  exit.unix_ms = 1'700'000'000'000;
+
+  api.workers["web"].source = apm::agent::WorkerSource::kConfig;
+  api.workers["web"].counters.requests = 42;
+  api.workers["web"].counters.responses_by_class[1] = 40;
+  api.workers["web"].config.env["GREETING"] = "hello";
+}
+
+ControlOptions ReadOptions(int argc, char** argv) {
+  ControlOptions options;
+  options.socket = argv[1];
+  options.owner = static_cast<uid_t>(atoi(argv[3]));
+  for (int i = 4; i < argc; ++i) {
+    const std::string_view group = argv[i];
+    options.allow_groups.push_back(
+        {.gid = static_cast<gid_t>(atoi(argv[i])),
+         .name = std::string(group.substr(group.find(':') + 1))});
+  }
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) return 2;
+  auto signals = apm::CreateSignalFd({SIGTERM}).value();  // Before any thread.
+  auto loop = apm::EventLoop::Create().value();
+  FakeAgentApi api;
+  api.log_path = argv[2];
+  api.status.version = "9.8.7";
+  api.status.agent_pid = getpid();
+  api.status.keeper_pid = getpid();
+  api.status.started = absl::Now() - absl::Minutes(5);
+  api.status.socket = argv[1];
+  api.status.state_dir = "/var/lib/fake";
+  api.status.log_file = "-";
+  api.status.warnings = {"the proxy does not run; it is being restarted"};
+  api.status.agent_incarnation = 3;
+  api.status.workers = 4;
+  api.status.instances = 5;
+  api.status.instances_ready = 4;
+  AddWorkers(api);
+
+  auto server = ControlServer::Create(*loop, api, ReadOptions(argc, argv));
+  if (!server.ok()) {
+    fprintf(stderr, "fake_agent: %s\n",
+            std::string(server.status().message()).c_str());
+    return 1;
+  }
+  const auto stop = [&] {
+    (*server)->Stop(absl::Seconds(1));
+    loop->Stop();
+  };
+  api.on_shutdown = [&] { loop->RunAfter(absl::ZeroDuration(), stop); };
+  if (!loop->Add(signals.get(), EPOLLIN, [&](uint32_t) { stop(); }).ok() ||
+      !(*server)->Start().ok()) {
+    return 1;
+  }
+  puts("ready");
+  fflush(stdout);
+  loop->Run();
+  return 0;
+}

@@ -1,0 +1,84 @@
+#include "agent/counter_board.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include <absl/status/status.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proxy/counters.h"
+#include "tests/testing/status_matchers.h"
+
+namespace apm::agent {
+namespace {
+
+using ::apm::testing::StatusIs;
+
+class CounterBoardTest : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kSlots = 3;
+
+  CounterBoardTest() {
+    memory_ = mmap(nullptr, proxy::CountersBytes(kSlots),
+                   PROT_READ | PROT_WRITE, MAP_SHARED, board_->fd(), 0);
+  }
+  ~CounterBoardTest() override {
+    munmap(memory_, proxy::CountersBytes(kSlots));
+  }
+
+  // As the proxy sees it.
+  proxy::WorkerCounters& InProxy(uint32_t slot) const {
+    return reinterpret_cast<proxy::WorkerCounters*>(
+        static_cast<char*>(memory_) + sizeof(proxy::CountersHeader))[slot];
+  }
+
+  std::unique_ptr<CounterBoard> board_ = CounterBoard::Create(kSlots).value();
+  void* memory_ = nullptr;
+};
+
+TEST_F(CounterBoardTest, ReadsWhatTheProxyAdds) {
+  const uint32_t slot = board_->TakeSlot().value();
+  proxy::Add(InProxy(slot).requests, 5);
+  proxy::Add(InProxy(slot).requests_done, 3);
+  EXPECT_EQ(board_->Read(slot).requests, 5U);
+  EXPECT_EQ(board_->Read(slot).requests_in_flight, 2U);
+}
+
+TEST_F(CounterBoardTest, AGaugeIsNeverNegativeWhateverTheProxyWrote) {
+  const uint32_t slot = board_->TakeSlot().value();
+  proxy::Add(InProxy(slot).requests_done, 7);
+  EXPECT_EQ(board_->Read(slot).requests_in_flight, 0U);
+}
+
+TEST_F(CounterBoardTest, SettlesTheGaugesOfADeadProxy) {
+  const uint32_t slot = board_->TakeSlot().value();
+  proxy::Add(InProxy(slot).websocket_opened, 9);
+  board_->SettleGauges();
+  EXPECT_EQ(board_->Read(slot).websocket_open, 0U);
+  EXPECT_EQ(board_->Read(slot).websocket_opened, 9U);
+}
+
+TEST_F(CounterBoardTest, ReusesASlotFromZero) {
+  const uint32_t slot = board_->TakeSlot().value();
+  proxy::Add(InProxy(slot).requests, 5);
+  board_->ReturnSlot(slot);
+  EXPECT_EQ(board_->TakeSlot().value(), slot);
+  EXPECT_EQ(board_->Read(slot).requests, 0U);
+}
+
+TEST_F(CounterBoardTest, SaysWhenAllSlotsAreTaken) {
+  for (uint32_t i = 0; i < kSlots; ++i) board_->TakeSlot().value();
+  EXPECT_THAT(board_->TakeSlot(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(CounterBoardTest, CannotBeResizedByAnyone) {
+  EXPECT_NE(ftruncate(board_->fd(), 1), 0);
+  EXPECT_NE(ftruncate(board_->fd(), 1 << 30), 0);
+}
+
+}  // namespace
+}  // namespace apm::agent

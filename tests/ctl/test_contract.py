@@ -1,0 +1,204 @@
+"""What holds for every command: exit codes, errors, waiting, colors."""
+
+import os
+import pathlib
+import pty
+import shutil
+import subprocess
+
+import pytest
+from fake_agent import FakeAgent, new_socket, run_apmctl
+
+DONE, FAILED, USAGE, NO_WORKER, NO_AGENT, DENIED, TIMED_OUT, PARTLY = range(8)
+
+
+@pytest.mark.parametrize("command", [
+    "info nope", "logs nope", "start nope", "delete nope", "stop nope nope"])
+def test_an_unknown_worker_is_3_and_says_where_to_look(apmctl, command):
+    result = apmctl(*command.split())
+    assert result.returncode == NO_WORKER
+    assert result.stdout == ""
+    assert "apmctl: no worker 'nope'; look with: apmctl list\n" in result.stderr
+
+
+def test_a_failed_operation_is_1_with_the_agents_reason(apmctl):
+    result = apmctl("restart", "broken")
+    assert result.returncode == FAILED
+    assert result.stderr == ("apmctl: 'broken' did not get ready: exited with status 1; "
+                             "see: apmctl logs broken\n")
+
+
+def test_some_of_several_is_7(apmctl):
+    result = apmctl("restart", "web", "nope", "broken")
+    assert result.returncode == PARTLY
+    assert result.stdout == "web: ready, pid 400 401\n"
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["lst"], ["info"], ["run"], ["start"], ["list", "extra"], ["list", "--", "x"],
+    ["list", "--output", "xml"], ["list", "--timeout", "soon"], ["list", "--timeout", "-1s"],
+    ["run", "--env", "A", "x"], ["run", "x", "-i", "0"], ["logs", "web", "-n", "0"],
+    ["logs", "web", "-n", "10001"], ["logs", "web", "--stream", "both"],
+    ["run", "x", "--restart", "sometimes"], ["config"]])
+def test_wrong_usage_is_2_and_names_the_help(apmctl, arguments):
+    result = apmctl(*arguments)
+    assert result.returncode == USAGE
+    assert result.stderr.startswith("apmctl: ")
+    assert result.stderr.endswith("--help\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_is_an_answer(apmctl, arguments):
+    result = apmctl(*arguments)
+    assert result.returncode == DONE
+    assert "Usage: apmctl" in result.stdout
+    assert result.stderr == ""
+
+
+# ---- No agent ----
+
+
+@pytest.mark.parametrize("command", ["ping", "list", "info web", "stop web", "kill"])
+def test_no_agent_is_4_and_says_how_to_start_one(programs, command):
+    name = new_socket()
+    result = run_apmctl(programs.apmctl, name, *command.split())
+    assert result.returncode == NO_AGENT
+    assert result.stderr == (f"apmctl: no agent answers on '{name}'; start one with: "
+                             f"apm-keeper --socket {name}\n")
+
+
+def test_a_path_without_an_agent_is_4(programs, tmp_path):
+    result = run_apmctl(programs.apmctl, str(tmp_path / "none.sock"), "list")
+    assert result.returncode == NO_AGENT
+
+
+def test_status_without_an_agent_is_an_answer_too(programs):
+    result = run_apmctl(programs.apmctl, new_socket(), "status")
+    assert (result.returncode, result.stdout) == (NO_AGENT, "not running\n")
+    name = new_socket()
+    result = run_apmctl(programs.apmctl, name, "status", "-o", "json")
+    assert result.stdout == f'{{"running":false,"socket":"{name}"}}\n'
+
+
+def test_a_bad_socket_name_is_refused(programs):
+    result = run_apmctl(programs.apmctl, "relative.sock", "list")
+    assert result.returncode == FAILED
+    assert "write @NAME or an absolute path" in result.stderr
+
+
+def test_the_option_goes_before_the_environment(agent, programs):
+    result = run_apmctl(programs.apmctl, new_socket(), "ping", "--socket", agent.socket)
+    assert result.returncode == DONE
+
+
+def test_an_agent_may_listen_on_a_path(programs, tmp_path):
+    with FakeAgent(programs, socket=str(tmp_path / "control.sock")) as agent:
+        assert agent.apmctl("ping").returncode == DONE
+    assert not (tmp_path / "control.sock").exists()
+
+
+# ---- Time ----
+
+
+def test_a_call_that_takes_too_long_is_6(apmctl):
+    result = apmctl("--timeout", "200ms", "restart", "stuck")
+    assert result.returncode == TIMED_OUT
+    assert result.stderr.startswith("apmctl: no answer within 200ms; ")
+
+
+def test_ping_waits_for_an_agent_to_appear(programs):
+    name = new_socket()
+    waiting = subprocess.Popen(
+        [programs.apmctl, "--socket", name, "ping", "--wait", "20s"],
+        stdout=subprocess.PIPE, text=True)
+    with FakeAgent(programs, socket=name):
+        output, _ = waiting.communicate(timeout=20)
+    assert waiting.returncode == DONE
+    assert output.startswith("pong")
+
+
+def test_ping_does_not_wait_for_ever(programs):
+    result = run_apmctl(programs.apmctl, new_socket(), "ping", "--wait", "50ms")
+    assert result.returncode == NO_AGENT
+
+
+# ---- The terminal ----
+
+
+def on_terminal(agent, *arguments, **env):
+    """What apmctl prints when its output is a terminal."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [agent.programs.apmctl, *arguments], stdout=slave,
+        env={"APM_SOCKET": agent.socket, "TERM": "xterm", **env})
+    os.close(slave)
+    output = b""
+    try:
+        while chunk := os.read(master, 4096):
+            output += chunk
+    except OSError:  # EIO: the other side is closed.
+        pass
+    os.close(master)
+    assert process.wait(timeout=10) == 0
+    return output.decode()
+
+
+def test_states_are_colored_on_a_terminal(agent):
+    shown = on_terminal(agent, "list")
+    assert "\x1b[32mready\x1b[0m" in shown
+    assert "\x1b[31mcrashloop\x1b[0m" in shown
+
+
+@pytest.mark.parametrize("arguments, env", [
+    (["list", "--no-color"], {}), (["list"], {"NO_COLOR": "1"}),
+    (["list"], {"TERM": "dumb"}), (["list", "-o", "json"], {})])
+def test_colors_can_be_refused(agent, arguments, env):
+    assert "\x1b" not in on_terminal(agent, *arguments, **env)
+
+
+def test_there_are_no_colors_in_a_pipe(apmctl):
+    for command in (["list"], ["info", "job"], ["status"], ["restart", "web"]):
+        assert "\x1b" not in apmctl(*command).stdout
+
+
+def test_a_workers_escape_sequences_do_not_reach_the_terminal(agent):
+    assert "listening on \\x1b[31mport 3000" in on_terminal(agent, "logs", "web")
+
+
+def test_output_that_cannot_be_written_is_a_failure(agent):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [agent.programs.apmctl, "--socket", agent.socket, "list"], stdout=full)
+    assert result.returncode == FAILED
+
+
+# ---- config check, which is the agent's own parser ----
+
+
+@pytest.fixture
+def with_agent_beside(tmp_path, programs):
+    """apmctl in a folder with an apm-agent that shows its arguments."""
+    shutil.copy(programs.apmctl, tmp_path)
+    stand_in = tmp_path / "apm-agent"
+    stand_in.write_text('#!/bin/sh\necho "$@"\nexit 1\n')
+    stand_in.chmod(0o755)
+    return tmp_path
+
+
+def check(folder, *arguments):
+    return run_apmctl(pathlib.Path(folder) / "apmctl", "@unused", "config", "check",
+                      *arguments)
+
+
+def test_config_check_asks_the_agent_beside_it(with_agent_beside):
+    result = check(with_agent_beside, "a.conf", "b.conf", "--strict")
+    assert result.stdout == "--check-config a.conf b.conf --strict\n"
+    assert result.returncode == 1
+
+
+def test_config_check_without_that_agent_says_what_is_missing(with_agent_beside):
+    (with_agent_beside / "apm-agent").unlink()
+    result = check(with_agent_beside)
+    assert result.returncode == FAILED
+    assert "apmctl and apm-agent belong in one folder" in result.stderr
