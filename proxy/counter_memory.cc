@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +17,29 @@
 #include "base/os/errno_status.h"
 
 namespace apm::proxy {
+namespace {
+
+using Counter = std::atomic<uint64_t>;
+
+// Raises one of `begun` and `ended` so that their difference, the number that
+// is open, is what it is by the two counters before.
+void CarryOver(const Counter& begun_before, const Counter& ended_before,
+               Counter& begun, Counter& ended) {
+  const uint64_t open = begun_before.load() - ended_before.load();
+  const uint64_t least = std::max(begun.load(), ended.load() + open);
+  begun = least;
+  ended = least - open;
+}
+
+void CarryOver(const WorkerCounters& before, WorkerCounters& now) {
+  CarryOver(before.requests, before.requests_done, now.requests,
+            now.requests_done);
+  CarryOver(before.queued, before.unqueued, now.queued, now.unqueued);
+  CarryOver(before.websocket_opened, before.websocket_closed,
+            now.websocket_opened, now.websocket_closed);
+}
+
+}  // namespace
 
 CounterMemory::CounterMemory()
     : own_header_(std::make_unique<CountersHeader>()),
@@ -53,10 +78,17 @@ absl::Status CounterMemory::Use(UniqueFd memfd, uint32_t slots) {
     Unmap(mapping);
     return absl::InvalidArgumentError("the counters have another layout");
   }
+  auto* workers = reinterpret_cast<WorkerCounters*>(header + 1);
+  CarryOver(header_->connections_opened, header_->connections_closed,
+            header->connections_opened, header->connections_closed);
+  const WorkerCounters none{};
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    CarryOver(slot < slots_ ? workers_[slot] : none, workers[slot]);
+  }
   Unmap(previous_);
   previous_ = std::exchange(current_, mapping);
   header_ = header;
-  workers_ = reinterpret_cast<WorkerCounters*>(header + 1);
+  workers_ = workers;
   slots_ = slots;
   return absl::OkStatus();
 }

@@ -23,7 +23,9 @@ class CounterMemory {
   CounterMemory& operator=(const CounterMemory&) = delete;
   ~CounterMemory();
 
-  // Counts in `memfd` from here on. kInvalidArgument if it is too small for
+  // Counts in `memfd` from here on. What is open (connections, requests, ...)
+  // by the counters there becomes what is open here: what a proxy before us
+  // left open died with it. kInvalidArgument if it is too small for
   // `slots`, could still shrink, or has another layout; then all stays.
   // Pointers given out before go on to point to the old memory, which stays
   // mapped until the next Use(): ask again.

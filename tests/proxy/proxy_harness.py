@@ -49,6 +49,12 @@ HEADER_BYTES, WORKER_BYTES = 64, 256
 MAGIC = 0x41504D434E545231
 
 
+def proxy_environment():
+    """A sanitizer build runs without its sandbox: no_sandbox.cc."""
+    preload = os.environ.get("APM_PROXY_PRELOAD")
+    return {**os.environ, **({"LD_PRELOAD": preload} if preload else {})}
+
+
 def wait_until(condition, what):
     """Polls a condition that has no descriptor to wait for (a counter)."""
     end = time.monotonic() + DEADLINE
@@ -71,7 +77,10 @@ class Channel:
         self.sock.sendmsg([packet], control)
 
     def receive(self, message_type):
-        packet = self.sock.recv(65537)
+        try:
+            packet = self.sock.recv(65537)
+        except ConnectionResetError:
+            packet = b""
         assert packet, "the channel was closed"
         message = message_type()
         message.ParseFromString(packet[1:])
@@ -385,7 +394,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [BINARY, "--keeper-fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()], stderr=self.log,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, env=proxy_environment(),
             preexec_fn=files and (lambda: resource.setrlimit(
                 resource.RLIMIT_NOFILE, (files, files))))
         theirs.close()
@@ -410,7 +419,11 @@ class Proxy:
         self.keeper.send(keeper_pb2.AgentChannel(
             proxy_incarnation=7, agent_incarnation=1), [theirs.fileno()])
         theirs.close()
-        self.ready = self.report("ready")
+        try:
+            self.ready = self.report("ready")
+        except AssertionError:
+            print("--- the proxy's log\n" + self.log_text())
+            raise
 
     def send_snapshot(self, workers=None):
         self.agent.send(proxy_pb2.ToProxy(snapshot=proxy_pb2.Snapshot(
