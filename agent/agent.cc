@@ -502,7 +502,7 @@ void Agent::OnProxyExited(pid_t pid) {
 
 void Agent::OnProxyReady(uid_t uid, std::string_view warning) {
   log::Info("the proxy is ready, pid %d, uid %d", proxy_pid_, uid);
-  if (!warning.empty()) log::Warning("proxy: %s", warning);
+  proxy_warning_ = warning;  // It has logged it.
 }
 
 supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
@@ -528,10 +528,6 @@ void Agent::OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) {
 
 void Agent::OnWorkerLinkLost(const LinkKey& link) {
   supervisor_->OnLinkLost(KeyOf(link));
-}
-
-void Agent::OnProxyWarning(std::string_view text) {
-  log::Warning("proxy: %s", text);
 }
 
 // ---- Observer ----
@@ -578,6 +574,7 @@ AgentStatus Agent::Status() {
   status.config_files = setup_.config_files;
   status.warnings = setup_.warnings;
   status.agent_incarnation = incarnation_;
+  if (!proxy_warning_.empty()) status.warnings.push_back(proxy_warning_);
   if (proxy_pid_ == 0) {
     status.warnings.push_back(
         "the proxy is not running; the keeper starts it again: see the log");
