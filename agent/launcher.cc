@@ -167,6 +167,16 @@ void Launcher::AttachNow(const InstanceKey& key, Process& process) {
   process.stdin_pipe.Reset();
   process.stdout_pipe.Reset();
   process.attached = true;
+  if (process.ready) Ready(key);
+}
+
+void Launcher::Ready(const InstanceKey& key) {
+  const auto record = parts_.records.find(key.worker);
+  const auto process = processes_.find(key);
+  if (record == parts_.records.end() || process == processes_.end()) return;
+  process->second.ready = true;  // Told once it is attached.
+  if (!process->second.attached) return;
+  parts_.proxy.Ready({record->second.id, key.instance, key.generation});
 }
 
 void Launcher::Drain(const InstanceKey& key, absl::Duration deadline) {

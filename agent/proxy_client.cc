@@ -103,6 +103,12 @@ void ProxyClient::Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
   Send(message, fds);
 }
 
+void ProxyClient::Ready(const LinkKey& link) {
+  pb::ToProxy message;
+  SetLink(link, *message.mutable_worker_ready());
+  Send(message);
+}
+
 void ProxyClient::Drain(const LinkKey& link, absl::Duration deadline) {
   pb::ToProxy message;
   SetLink(link, *message.mutable_drain_worker());

@@ -81,6 +81,7 @@ class ProxyClient {
   // `stray_pipe`: where output between frames goes. All still the caller's.
   void Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
               int stray_pipe);
+  void Ready(const LinkKey& link);
   void Drain(const LinkKey& link, absl::Duration deadline);
   void Detach(const LinkKey& link);
 

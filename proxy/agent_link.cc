@@ -102,6 +102,7 @@ size_t DescriptorsOf(pb::ToProxy::BodyCase body) {
       return 1;
     case pb::ToProxy::kSnapshot:
     case pb::ToProxy::kRemoveListener:
+    case pb::ToProxy::kWorkerReady:
     case pb::ToProxy::kDrainWorker:
     case pb::ToProxy::kDetachWorker:
     case pb::ToProxy::kDrainAll:
@@ -184,6 +185,9 @@ void AgentLink::OnAgentMessage(std::string_view message,
       commands_.AttachWorker(
           DecodeKey(command.attach_worker()),
           {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])});
+      return;
+    case pb::ToProxy::kWorkerReady:
+      commands_.WorkerReady(DecodeKey(command.worker_ready()));
       return;
     case pb::ToProxy::kDrainWorker:
       commands_.DrainWorker(

@@ -38,6 +38,7 @@ class AgentCommands {
   virtual void RemoveListener(uint32_t id) = 0;
   virtual void AttachWorker(const upstream::InstanceKey& key,
                             upstream::WorkerPipes pipes) = 0;
+  virtual void WorkerReady(const upstream::InstanceKey& key) = 0;
   virtual void DrainWorker(const upstream::InstanceKey& key,
                            absl::Duration deadline) = 0;
   virtual void DetachWorker(const upstream::InstanceKey& key) = 0;

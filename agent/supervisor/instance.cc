@@ -220,6 +220,7 @@ void Instance::Serve() {
   ready_at_ = environment_.timers.Now();
   problem_.clear();
   if (!outcome_) outcome_ = absl::OkStatus();
+  if (attached_) environment_.traffic.Ready(Key());
 }
 
 void Instance::Drain() {

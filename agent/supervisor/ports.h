@@ -39,9 +39,14 @@ class Traffic {
  public:
   virtual ~Traffic() = default;
 
-  // Gives the proxy the pipes; sessions may be sent from now on. Called once,
-  // right after OnSpawned.
+  // Gives the proxy the pipes; sessions may be sent from now on, where no
+  // instance is there that has proven itself. Called once, right after
+  // OnSpawned.
   virtual void Attach(const InstanceKey& key) = 0;
+
+  // The instance may be relied on: it gets its share of the sessions. Called
+  // at most once after Attach.
+  virtual void Ready(const InstanceKey& key) = 0;
 
   // No new sessions. Answered by OnDrained when none is left or `deadline`
   // has passed; the supervisor waits no longer than that by itself.

@@ -177,6 +177,12 @@ void Shard::AttachWorker(const upstream::InstanceKey& key,
   }
 }
 
+void Shard::WorkerReady(const upstream::InstanceKey& key) {
+  if (Route* route = FindRoute(key.worker_id); route != nullptr) {
+    route->worker->MarkReady(key);
+  }
+}
+
 void Shard::DrainWorker(const upstream::InstanceKey& key,
                         absl::Duration deadline) {
   if (Route* route = FindRoute(key.worker_id); route != nullptr) {

@@ -54,6 +54,7 @@ class Shard final : public proxy::AgentCommands,
   void RemoveListener(uint32_t id) override;
   void AttachWorker(const upstream::InstanceKey& key,
                     upstream::WorkerPipes pipes) override;
+  void WorkerReady(const upstream::InstanceKey& key) override;
   void DrainWorker(const upstream::InstanceKey& key,
                    absl::Duration deadline) override;
   void DetachWorker(const upstream::InstanceKey& key) override;

@@ -143,6 +143,8 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     heard_ = true;
     connector_ = std::string(head.connector);
     context_.events.OnHello(key_, connector_);
+    // What waited for a proven instance; after a hello that says how much.
+    if (head.command != ipc::WorkerCommand::kHello) worker_.DispatchQueued();
   }
   switch (head.command) {
     case ipc::WorkerCommand::kHello:

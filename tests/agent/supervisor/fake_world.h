@@ -34,10 +34,11 @@ struct FakeProcesses final : Processes {
   std::map<uint64_t, std::vector<int>> signals;  // By generation.
 };
 
-// The calls as text, in order: "attach 1", "drain 1", "detach 1", the number
-// being the generation.
+// The calls as text, in order: "attach 1", "ready 1", "drain 1", "detach 1",
+// the number being the generation.
 struct FakeTraffic final : Traffic {
   void Attach(const InstanceKey& key) override { Note("attach", key); }
+  void Ready(const InstanceKey& key) override { Note("ready", key); }
   void Drain(const InstanceKey& key, absl::Duration) override {
     Note("drain", key);
   }
