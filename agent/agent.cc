@@ -234,10 +234,14 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   for (int i = 0; i < config.instances; ++i) {
     record.instance_ids.push_back(last_instance_id_++);
   }
-  absl::Status ready = listeners_.Open(record);
-  if (!ready.ok() && keep_when_bind_fails) {
-    record.bind_error = std::string(ready.message());
-    ready = absl::OkStatus();
+  absl::Status ready;
+  if (const absl::Status opened = listeners_.Open(record); !opened.ok()) {
+    record.bind_error = std::string(opened.message());
+    // Whatever the kernel's reason, to the caller it is the host that has to
+    // change first.
+    if (!keep_when_bind_fails) {
+      ready = absl::FailedPreconditionError(record.bind_error);
+    }
   }
   if (ready.ok()) ready = supervisor_->Add(SpecFor(config));
   if (!ready.ok()) {
@@ -267,6 +271,9 @@ void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
             : ResolveRunAs(config, setup_.daemon_user);
     loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
                 done]() mutable {
+      if (absl::IsNotFound(run_as.status())) {  // A user, not a worker.
+        run_as = absl::InvalidArgumentError(run_as.status().message());
+      }
       if (!run_as.ok()) return done(run_as.status());
       CreateResolved(config, *std::move(run_as), validate_only, wait,
                      std::move(done));
