@@ -70,8 +70,9 @@ void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
 }
 
-void JsonWriter::Escaped(std::string_view text) {
-  Escape(text, [this](std::string_view piece) { Raw(piece); });
+void JsonWriter::EscapedFrom(const char* special, const char* end) {
+  Escape(std::string_view(special, static_cast<size_t>(end - special)),
+         [this](std::string_view piece) { Raw(piece); });
 }
 
 }  // namespace apm::ipc

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "ipc/byte_scan.h"
+
 namespace apm::ipc {
 
 // Appends `text` as a JSON string, in quotes. Bytes that are no UTF-8 become
@@ -36,8 +38,14 @@ class JsonWriter {
     used_ += text.copy(buffer_.data() + used_, text.size());
   }
 
-  // Writes `text` escaped, without quotes, by AppendJsonString's rules.
-  void Escaped(std::string_view text);
+  // Writes `text` escaped, without quotes, by AppendJsonString's rules. Inline
+  // is what nearly every text needs: nothing in it to escape.
+  void Escaped(std::string_view text) {
+    const char* const end = text.data() + text.size();
+    const char* const special = FindJsonSpecial(text.data(), end);
+    Raw(text.substr(0, static_cast<size_t>(special - text.data())));
+    if (special != end) EscapedFrom(special, end);
+  }
 
   void Quoted(std::string_view text) {
     Raw("\"");
@@ -51,6 +59,8 @@ class JsonWriter {
   }
 
  private:
+  void EscapedFrom(const char* special, const char* end);
+
   std::string& out_;
   size_t used_ = 0;
   std::array<char, 1024> buffer_;
