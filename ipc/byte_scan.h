@@ -16,6 +16,10 @@
 #include <cstring>
 
 namespace apm::ipc {
+
+// What a copy does to ASCII letters.
+enum class LetterCase : uint8_t { kAsItIs, kLower };
+
 namespace byte_scan_internal {
 
 inline constexpr char kLastControl = 0x1f;
@@ -77,14 +81,20 @@ inline __m128i LoadEnds(const char* from, const char* end) {
   return _mm_set_epi32(last, first, last, first);
 }
 
-// Texts shorter than a step are looked at as two halves that overlap.
-template <auto kMaskOf, typename Word>
-inline const char* FindInHalves(const char* from, const char* end) {
-  constexpr int kHalf = sizeof(Word);
-  const unsigned mask = kMaskOf(LoadEnds<Word>(from, end));
+// Where the first bit of a mask of LoadEnds() is in [from, end).
+template <int kHalf>
+inline const char* FoundInHalves(unsigned mask, const char* from,
+                                 const char* end) {
   if (mask == 0) return end;
   const int bit = std::countr_zero(mask);
   return bit < kHalf ? from + bit : end - 2 * kHalf + bit;
+}
+
+// Texts shorter than a step are looked at as two halves that overlap.
+template <auto kMaskOf, typename Word>
+inline const char* FindInHalves(const char* from, const char* end) {
+  return FoundInHalves<sizeof(Word)>(kMaskOf(LoadEnds<Word>(from, end)), from,
+                                     end);
 }
 
 // A longer text ends in a step that overlaps the one before it. Heads are full
@@ -104,7 +114,43 @@ inline const char* Find(const char* from, const char* end) {
   while (from != end && !kMatches(*from)) ++from;
   return from;
 }
+
+// Sets the bit that makes a small letter in the bytes from A to Z.
+inline __m128i ToLower16(__m128i bytes) {
+  const __m128i is_capital =
+      _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('A' - 1)),
+                    _mm_cmplt_epi8(bytes, _mm_set1_epi8('Z' + 1)));
+  return _mm_or_si128(bytes, _mm_and_si128(is_capital, _mm_set1_epi8(0x20)));
+}
+
+template <LetterCase kCase>
+inline __m128i InCase(__m128i bytes) {
+  return kCase == LetterCase::kLower ? ToLower16(bytes) : bytes;
+}
+
+// Copies sixteen bytes; the mask of those that are special.
+template <LetterCase kCase>
+inline unsigned CopyStep(const char* from, char* to) {
+  const __m128i bytes = Load16(from);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), InCase<kCase>(bytes));
+  return JsonSpecialMask(bytes);
+}
+
+// FindInHalves() and a copy.
+template <LetterCase kCase, typename Word>
+inline const char* CopyInHalves(const char* from, const char* end, char* to) {
+  const __m128i bytes = LoadEnds<Word>(from, end);
+  Word words[kStep / sizeof(Word)];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(words), InCase<kCase>(bytes));
+  memcpy(to, &words[0], sizeof(Word));
+  memcpy(to + (end - from) - sizeof(Word), &words[1], sizeof(Word));
+  return FoundInHalves<sizeof(Word)>(JsonSpecialMask(bytes), from, end);
+}
 #endif
+
+inline char ToLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
 
 }  // namespace byte_scan_internal
 
@@ -132,6 +178,31 @@ inline const char* FindNonJson(const char* from, const char* end) {
   while (from != end && !IsNonJson(*from)) ++from;
   return from;
 #endif
+}
+
+// FindJsonSpecial() and a copy in one pass: what is before the result is at
+// `to`. May write more, but no byte behind to + (end - from).
+template <LetterCase kCase>
+inline const char* CopyJsonPlain(const char* from, const char* end, char* to) {
+  using namespace byte_scan_internal;
+#ifdef __SSE2__
+  if (end - from >= kStep) {
+    for (; end - from > kStep; from += kStep, to += kStep) {
+      const unsigned mask = CopyStep<kCase>(from, to);
+      if (mask != 0) return from + std::countr_zero(mask);
+    }
+    to -= kStep - (end - from);
+    from = end - kStep;
+    const unsigned mask = CopyStep<kCase>(from, to);
+    return mask == 0 ? end : from + std::countr_zero(mask);
+  }
+  if (end - from >= 8) return CopyInHalves<kCase, int64_t>(from, end, to);
+  if (end - from >= 4) return CopyInHalves<kCase, int32_t>(from, end, to);
+#endif
+  for (; from != end && !IsJsonSpecial(*from); ++from, ++to) {
+    *to = kCase == LetterCase::kLower ? ToLower(*from) : *from;
+  }
+  return from;
 }
 
 }  // namespace apm::ipc

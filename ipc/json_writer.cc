@@ -1,5 +1,6 @@
 #include "ipc/json_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -70,9 +71,14 @@ void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
 }
 
-void JsonWriter::EscapedFrom(const char* special, const char* end) {
-  Escape(std::string_view(special, static_cast<size_t>(end - special)),
-         [this](std::string_view piece) { Raw(piece); });
+void JsonWriter::EscapeRest(std::string_view text) {
+  Escape(text, [this](std::string_view piece) { Raw(piece); });
+}
+
+void JsonWriter::EscapeLowerRest(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), byte_scan_internal::ToLower);
+  EscapeRest(lower);
 }
 
 }  // namespace apm::ipc

@@ -41,10 +41,14 @@ class JsonWriter {
   // Writes `text` escaped, without quotes, by AppendJsonString's rules. Inline
   // is what nearly every text needs: nothing in it to escape.
   void Escaped(std::string_view text) {
-    const char* const end = text.data() + text.size();
-    const char* const special = FindJsonSpecial(text.data(), end);
-    Raw(text.substr(0, static_cast<size_t>(special - text.data())));
-    if (special != end) EscapedFrom(special, end);
+    const size_t plain = CopyPlain<LetterCase::kAsItIs>(text);
+    if (plain != text.size()) EscapeRest(text.substr(plain));
+  }
+
+  // The same with ASCII letters in lower case: for the name of a header.
+  void EscapedLower(std::string_view text) {
+    const size_t plain = CopyPlain<LetterCase::kLower>(text);
+    if (plain != text.size()) EscapeLowerRest(text.substr(plain));
   }
 
   void Quoted(std::string_view text) {
@@ -59,7 +63,22 @@ class JsonWriter {
   }
 
  private:
-  void EscapedFrom(const char* special, const char* end);
+  // Writes the bytes of `text` in front of the first to be escaped; how many.
+  template <LetterCase kCase>
+  size_t CopyPlain(std::string_view text) {
+    if (text.size() > buffer_.size() - used_) {
+      Flush();
+      if (text.size() > buffer_.size()) return 0;
+    }
+    const char* const end = text.data() + text.size();
+    const char* const special =
+        CopyJsonPlain<kCase>(text.data(), end, buffer_.data() + used_);
+    const auto plain = static_cast<size_t>(special - text.data());
+    used_ += plain;
+    return plain;
+  }
+  void EscapeRest(std::string_view text);
+  void EscapeLowerRest(std::string_view text);
 
   std::string& out_;
   size_t used_ = 0;
