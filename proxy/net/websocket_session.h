@@ -120,6 +120,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   absl::Duration heard_at_;
   absl::Duration ping_at_;
   absl::Duration deadline_ = absl::InfiniteDuration();
+  absl::Duration announced_at_;
   RequestRecord record_;
 };
 
