@@ -24,6 +24,11 @@ namespace {
 
 using proxy::Add;
 
+// So many WebSockets are closed together, and so long after each other: their
+// clients come back at once, all of them.
+constexpr size_t kDrainBatch = 64;
+constexpr absl::Duration kDrainBatchGap = absl::Milliseconds(10);
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(
@@ -81,10 +86,11 @@ void Instance::SendConnectionClosed(const Session& session,
   (void)ipc::AppendConnectionClosed(session.id(), reason, Output());
 }
 
-void Instance::Drain(absl::Duration deadline) {
+void Instance::Drain(bool for_good, absl::Duration deadline) {
   if (!draining_) {
     draining_ = true;
     if (understands_drain_) (void)ipc::AppendDrain({}, Output());
+    DrainWebSockets(for_good);
   }
   context_.loop.Cancel(drain_timer_);
   drain_timer_ = kNoTimer;
@@ -103,6 +109,21 @@ void Instance::Drain(absl::Duration deadline) {
       if (websocket) peer.OnDrainDeadline();
     }
   });
+}
+
+void Instance::DrainWebSockets(bool for_good) {
+  DrainOrder order{.for_good = for_good,
+                   .worker_answers = understands_drain_,
+                   .spread = absl::ZeroDuration()};
+  size_t count = 0;
+  for (Session* session = sessions_.front(); session != nullptr;
+       session = session->next) {
+    if (session->kind != SessionKind::kWebSocket) continue;
+    if (understands_drain_) (void)ipc::AppendDrain(session->id(), Output());
+    order.spread = kDrainBatchGap * static_cast<int64_t>(count / kDrainBatch);
+    session->peer->OnDrain(order);
+    ++count;
+  }
 }
 
 void Instance::ReportDrained() {
@@ -154,7 +175,6 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     case ipc::WorkerCommand::kMetric:
     case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kLog:
-    case ipc::WorkerCommand::kDrained:
     case ipc::WorkerCommand::kAck:
       return;
     case ipc::WorkerCommand::kWrite:
@@ -162,6 +182,7 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     case ipc::WorkerCommand::kCloseConnection:
     case ipc::WorkerCommand::kSaveSessionData:
     case ipc::WorkerCommand::kAccept:
+    case ipc::WorkerCommand::kDrained:
       break;
   }
   Session* session = context_.sessions.Find(head.session);
@@ -183,6 +204,10 @@ void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
     worker_.Forget(session);
     peer.OnWorkerClosed(head.code, head.reason);
     worker_.DispatchQueued();
+    return;
+  }
+  if (head.command == ipc::WorkerCommand::kDrained) {
+    peer.OnWorkerDrained();
     return;
   }
   // An interim answer is not the answer yet.
