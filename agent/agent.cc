@@ -4,9 +4,11 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -21,7 +23,9 @@
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include "agent/run_as.h"
 #include "agent/supervisor/worker_spec.h"
+#include "agent/worker_view.h"
 #include "base/log/log.h"
 #include "base/status/status_macros.h"
 #include "base/version.h"
@@ -31,6 +35,10 @@ namespace {
 
 // An incarnation of the agent numbers its processes in a range of its own.
 constexpr uint64_t kGenerationsPerIncarnation = uint64_t{1} << 32;
+
+// How long the boot waits for what an earlier agent left: a killed process
+// may hang in the kernel.
+constexpr absl::Duration kBootPatience = absl::Seconds(5);
 
 std::function<double()> UniformRandom() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
@@ -99,11 +107,13 @@ Agent::Agent(EventLoop& loop, UniqueFd keeper_channel, Setup setup,
       keeper_(loop, std::move(keeper_channel), *this),
       proxy_(loop, *this),
       listeners_(keeper_, proxy_),
-      launcher_({loop, keeper_, proxy_, *logs_, records_, setup_.environment,
-                 [this](const InstanceKey& key, std::string_view step,
-                        int error, std::string_view text) {
-                   supervisor_->OnSpawnFailed(key, step, error, text);
-                 }}),
+      launcher_(
+          {loop, keeper_, proxy_, *logs_, records_, setup_.environment,
+           [this](const InstanceKey& key, std::string_view step, int error,
+                  std::string_view text) {
+             supervisor_->OnSpawnFailed(key, step, error, text);
+           },
+           [this](const InstanceKey& key) { supervisor_->OnLinkLost(key); }}),
       background_(std::move(background_loop)) {}
 
 Agent::~Agent() = default;
@@ -131,18 +141,33 @@ void Agent::OnWelcome(pid_t keeper, uint64_t agent_incarnation,
     log::Warning("worker '%s/%d': pid %d is of an agent that has died: ended",
                  process.key.worker, process.key.instance, process.pid);
     keeper_.Signal(process.key, SIGKILL, /*to_group=*/true);
+    awaited_exits_.push_back(process.key);
   }
   for (const std::string& name : stored_fds) {
     if (!ListenerTable::IsStoredName(name)) continue;
     awaited_fds_.insert(name);
     keeper_.FetchFd(name);
   }
-  if (awaited_fds_.empty()) Boot();
+  boot_timer_ = loop_.RunAfter(kBootPatience, [this] {
+    log::Warning("%d processes of an earlier agent have not ended: going on",
+                 awaited_exits_.size());
+    awaited_exits_.clear();
+    BootWhenComplete();
+  });
+  BootWhenComplete();
 }
 
 void Agent::OnStoredFd(std::string_view name, UniqueFd fd) {
   listeners_.AddStored(name, std::move(fd));
-  if (awaited_fds_.erase(std::string(name)) > 0 && awaited_fds_.empty()) Boot();
+  awaited_fds_.erase(std::string(name));
+  BootWhenComplete();
+}
+
+void Agent::BootWhenComplete() {
+  if (booted_ || shutting_down_) return;
+  if (!awaited_fds_.empty() || !awaited_exits_.empty()) return;
+  loop_.Cancel(boot_timer_);
+  Boot();
 }
 
 void Agent::Boot() {
@@ -162,7 +187,7 @@ void Agent::Boot() {
 }
 
 void Agent::BootWorker(const config::WorkerConfig& config) {
-  absl::StatusOr<RunAs> run_as = ResolveUser(config);
+  absl::StatusOr<RunAs> run_as = ResolveRunAs(config, setup_.daemon_user);
   absl::StatusOr<WorkerRecord*> admitted =
       run_as.ok() ? Admit(WorkerSource::kConfig, config, *std::move(run_as),
                           /*keep_when_bind_fails=*/true)
@@ -182,30 +207,6 @@ void Agent::BootWorker(const config::WorkerConfig& config) {
   }
   // How it goes is in the state changes, which are logged.
   supervisor_->Start({config.name, std::nullopt}, [](const absl::Status&) {});
-}
-
-absl::StatusOr<RunAs> Agent::ResolveUser(
-    const config::WorkerConfig& config) const {
-  const Identity& daemon = setup_.daemon_user;
-  RunAs run_as{daemon, false};
-  if (!config.user.empty()) {
-    APM_ASSIGN_OR_RETURN(run_as.identity, FindUser(config.user));
-  } else if (daemon.uid == 0) {
-    run_as.identity = OwnerOf(config.path, daemon);
-  }
-  if (!config.group.empty()) {
-    APM_ASSIGN_OR_RETURN(run_as.identity.gid, FindGroup(config.group));
-  }
-  run_as.change_user =
-      run_as.identity.uid != daemon.uid || run_as.identity.gid != daemon.gid;
-  if (run_as.change_user && daemon.uid != 0) {
-    return absl::PermissionDeniedError(absl::StrFormat(
-        "it should run as user '%s', and only a daemon that runs as root can "
-        "start workers as others; remove 'user' and 'group', or run the "
-        "daemon as root",
-        run_as.identity.name));
-  }
-  return run_as;
 }
 
 // ---- Workers ----
@@ -263,7 +264,7 @@ void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
     absl::StatusOr<RunAs> run_as =
         config.user.empty() && caller.uid != setup_.daemon_user.uid
             ? RunAs{DescribeUid(caller.uid, caller.gid), true}
-            : ResolveUser(config);
+            : ResolveRunAs(config, setup_.daemon_user);
     loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
                 done]() mutable {
       if (!run_as.ok()) return done(run_as.status());
@@ -291,19 +292,7 @@ void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
 
 void Agent::Start(std::string_view name, bool wait,
                   ApiCallback<WorkerView> done) {
-  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
-  if (!target.ok()) return done(target.status());
-  WorkerRecord& record = records_.find(target->worker)->second;
-  if (!record.bind_error.empty()) {
-    absl::Status opened = listeners_.Open(record);
-    if (!opened.ok()) {
-      record.bind_error = std::string(opened.message());
-      return done(absl::FailedPreconditionError(record.bind_error));
-    }
-    record.bind_error.clear();
-    listeners_.Announce(record);
-  }
-  Run(&supervisor::Supervisor::Start, name, wait, std::move(done));
+  RunStart(&supervisor::Supervisor::Start, name, wait, std::move(done));
 }
 
 void Agent::Stop(std::string_view name, bool wait,
@@ -313,12 +302,34 @@ void Agent::Stop(std::string_view name, bool wait,
 
 void Agent::Restart(std::string_view name, bool wait,
                     ApiCallback<WorkerView> done) {
-  Run(&supervisor::Supervisor::Restart, name, wait, std::move(done));
+  RunStart(&supervisor::Supervisor::Restart, name, wait, std::move(done));
 }
 
 void Agent::Reload(std::string_view name, bool wait,
                    ApiCallback<WorkerView> done) {
-  Run(&supervisor::Supervisor::Reload, name, wait, std::move(done));
+  RunStart(&supervisor::Supervisor::Reload, name, wait, std::move(done));
+}
+
+void Agent::RunStart(Command command, std::string_view name, bool wait,
+                     ApiCallback<WorkerView> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  const absl::Status opened =
+      OpenListeners(records_.find(target->worker)->second);
+  if (!opened.ok()) return done(opened);
+  Run(command, name, wait, std::move(done));
+}
+
+absl::Status Agent::OpenListeners(WorkerRecord& record) {
+  if (record.bind_error.empty() || shutting_down_) return absl::OkStatus();
+  const absl::Status opened = listeners_.Open(record);
+  if (!opened.ok()) {
+    record.bind_error = std::string(opened.message());
+    return absl::FailedPreconditionError(record.bind_error);
+  }
+  record.bind_error.clear();
+  listeners_.Announce(record);
+  return absl::OkStatus();
 }
 
 void Agent::Run(Command command, std::string_view name, bool wait,
@@ -349,25 +360,23 @@ void Agent::Delete(std::string_view name,
   }
   // No new clients from now on; those that are connected get their answers.
   listeners_.Close(records_.find(target->worker)->second);
+  killed_.try_emplace(target->worker);
   supervisor_->Delete(target->worker,
                       [this, worker = target->worker,
                        done = std::move(done)](absl::Status status) {
                         if (!status.ok()) return done(std::move(status));
-                        std::vector<std::string> survivors;
-                        std::erase_if(killed_, [&](const std::string& who) {
-                          if (!who.starts_with(worker + "/")) return false;
-                          survivors.push_back(who);
-                          return true;
-                        });
+                        auto killed = killed_.extract(worker);
                         Forget(worker);
                         log::Info("worker '%s' is deleted", worker);
-                        done(std::move(survivors));
+                        done(killed.empty() ? std::vector<std::string>()
+                                            : std::move(killed.mapped()));
                       });
 }
 
 void Agent::Forget(const std::string& name) {
   const auto found = records_.find(name);
   if (found == records_.end()) return;
+  listeners_.Close(found->second);  // A start meanwhile may have opened them.
   counters_->ReturnSlot(found->second.counter_slot);
   records_.erase(found);
   logs_->RemoveWorker(name);
@@ -410,11 +419,16 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
 void Agent::Shutdown(ApiCallback<ShutdownReport> done) {
   log::Info("stopping all workers");
   shutting_down_ = true;
-  for (auto& [name, record] : records_) listeners_.Close(record);
+  for (auto& [name, record] : records_) {
+    listeners_.Close(record);
+    killed_.try_emplace(name);
+  }
   supervisor_->StopAll([this, done = std::move(done)](const absl::Status&) {
     ShutdownReport report;
     report.workers_stopped = static_cast<uint32_t>(records_.size());
-    report.survivors = std::exchange(killed_, {});
+    for (auto& [name, killed] : std::exchange(killed_, {})) {
+      std::ranges::move(killed, std::back_inserter(report.survivors));
+    }
     log::Info("all workers have stopped");
     done(std::move(report));
     // In a later turn, so that the answer is on its way.
@@ -434,8 +448,10 @@ void Agent::EndProcess(int exit_code) {
 }
 
 void Agent::OnKeeperGone(const absl::Status& reason) {
-  log::Error("the keeper has gone (%s): ending; workers go on without us",
+  log::Error("the keeper has gone (%s): ending, and the workers with us",
              reason.message());
+  // The next keeper starts them: whoever goes on now would run twice.
+  launcher_.KillAll();
   exit_code_ = 1;
   control_->Stop(absl::ZeroDuration());
   loop_.Stop();
@@ -444,12 +460,13 @@ void Agent::OnKeeperGone(const absl::Status& reason) {
 // ---- Keeper and proxy to supervisor ----
 
 void Agent::OnSpawned(const InstanceKey& key, pid_t pid, uint64_t start_ticks) {
-  launcher_.OnSpawned(key, start_ticks);
+  launcher_.OnSpawned(key, pid, start_ticks);
   supervisor_->OnSpawned(key, pid);
 }
 
 void Agent::OnSpawnFailed(const InstanceKey& key, std::string_view step,
                           int error, std::string_view detail) {
+  if (std::erase(awaited_exits_, key) > 0) return BootWhenComplete();
   const std::string text = launcher_.DescribeFailure(key, step, error, detail);
   launcher_.OnGone(key);
   supervisor_->OnSpawnFailed(key, step, error, text);
@@ -460,6 +477,7 @@ void Agent::OnExited(const InstanceKey& key, const ProcessExit& exit) {
   // knows the group until the exit is acknowledged.
   keeper_.Signal(key, SIGKILL, /*to_group=*/true);
   keeper_.AckExit(key);
+  if (std::erase(awaited_exits_, key) > 0) return BootWhenComplete();
   supervisor_->OnExited(key, exit);
   launcher_.OnGone(key);
 }
@@ -502,7 +520,7 @@ void Agent::OnProxyExited(pid_t pid) {
 
 void Agent::OnProxyReady(uid_t uid, std::string_view warning) {
   log::Info("the proxy is ready, pid %d, uid %d", proxy_pid_, uid);
-  if (!warning.empty()) log::Warning("proxy: %s", warning);
+  proxy_warning_ = warning;  // It has logged it.
 }
 
 supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
@@ -530,10 +548,6 @@ void Agent::OnWorkerLinkLost(const LinkKey& link) {
   supervisor_->OnLinkLost(KeyOf(link));
 }
 
-void Agent::OnProxyWarning(std::string_view text) {
-  log::Warning("proxy: %s", text);
-}
-
 // ---- Observer ----
 
 void Agent::OnStateChanged(const InstanceKey& key,
@@ -550,7 +564,8 @@ void Agent::OnKilled(const InstanceKey& key, pid_t pid, absl::Duration waited) {
       absl::StrFormat("%s/%d (pid %d)", key.worker, key.instance, pid);
   log::Warning("%s did not end within %s of its stop signal: killed", who,
                absl::FormatDuration(waited));
-  killed_.push_back(std::move(who));
+  const auto reported = killed_.find(key.worker);
+  if (reported != killed_.end()) reported->second.push_back(std::move(who));
 }
 
 // ---- Views ----
@@ -578,6 +593,7 @@ AgentStatus Agent::Status() {
   status.config_files = setup_.config_files;
   status.warnings = setup_.warnings;
   status.agent_incarnation = incarnation_;
+  if (!proxy_warning_.empty()) status.warnings.push_back(proxy_warning_);
   if (proxy_pid_ == 0) {
     status.warnings.push_back(
         "the proxy is not running; the keeper starts it again: see the log");
@@ -614,47 +630,21 @@ std::vector<WorkerView> Agent::List() {
 
 WorkerView Agent::View(const WorkerRecord& record,
                        const supervisor::WorkerSnapshot& snapshot) {
-  WorkerView view;
-  view.id = record.id;
-  view.source = record.source;
-  view.config = record.config;
-  view.config.user = record.run_as.identity.name.empty()
-                         ? absl::StrCat(record.run_as.identity.uid)
-                         : record.run_as.identity.name;
-  // With the port that the kernel picked where the configuration says 0.
-  for (size_t i = 0; i < record.listeners.size(); ++i) {
-    view.config.listeners[i] = record.listeners[i].bound.address;
-  }
-  view.state = snapshot;
-  view.instance_ids = record.instance_ids;
+  std::vector<ProcessUsage> usage;
   const absl::Duration now = clock_.Monotonic();
   for (const supervisor::InstanceSnapshot& instance : snapshot.instances) {
     const uint64_t ticks = launcher_.StartTicks(
         {snapshot.name, instance.index, instance.generation});
-    view.usage.push_back(usage_.Look(instance.pid, ticks, now));
+    usage.push_back(usage_.Look(instance.pid, ticks, now));
   }
-  view.counters = counters_->Read(record.counter_slot);
-  view.counters.log_lines_dropped =
-      logs_->Stats(record.config.name).dropped_lines;
-  view.problem = Problem(record, snapshot);
-  return view;
-}
-
-std::string Agent::Problem(const WorkerRecord& record,
-                           const supervisor::WorkerSnapshot& snapshot) const {
-  if (!record.bind_error.empty()) return record.bind_error;
-  for (const supervisor::InstanceSnapshot& instance : snapshot.instances) {
-    if (instance.problem.empty()) continue;
-    std::string problem = absl::StrFormat("%s/%d: %s", snapshot.name,
-                                          instance.index, instance.problem);
-    const std::vector<std::string> errors =
-        logs_->RecentErrors(snapshot.name, instance.index);
-    if (!errors.empty()) {
-      absl::StrAppend(&problem, "; its last words: ", errors.back());
-    }
-    return problem;
-  }
-  return "";
+  TrafficCounters counters = counters_->Read(record.counter_slot);
+  counters.log_lines_dropped = logs_->Stats(snapshot.name).dropped_lines;
+  return ViewWorker({record, snapshot, std::move(usage), counters,
+                     [&](uint32_t instance) -> std::string {
+                       const auto errors =
+                           logs_->RecentErrors(snapshot.name, instance);
+                       return errors.empty() ? "" : errors.back();
+                     }});
 }
 
 }  // namespace apm::agent

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -118,7 +119,6 @@ class Agent final : public AgentApi,
   void OnWorkerHello(const LinkKey& link, std::string_view connector) override;
   void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) override;
   void OnWorkerLinkLost(const LinkKey& link) override;
-  void OnProxyWarning(std::string_view text) override;
   void OnProxyGone(const absl::Status& reason) override;
 
   // supervisor::Observer
@@ -137,12 +137,11 @@ class Agent final : public AgentApi,
         std::unique_ptr<logs::LogStore> logs,
         std::unique_ptr<EventLoop> background_loop);
 
-  // Starts what the configuration names; once every stored descriptor is here.
-  void Boot();
+  // Once every stored descriptor is here, and no process of an earlier agent
+  // is left that would run twice.
+  void BootWhenComplete();
+  void Boot();  // Starts what the configuration names.
   void BootWorker(const config::WorkerConfig& config);
-  // By `user`, `group`, the owner of `path`; asks the user database.
-  // Thread: any, as it reads only what never changes.
-  absl::StatusOr<RunAs> ResolveUser(const config::WorkerConfig& config) const;
 
   // Takes on a worker: ids, slot, listeners, supervisor. On failure nothing
   // of it is left.
@@ -156,6 +155,11 @@ class Agent final : public AgentApi,
 
   void Run(Command command, std::string_view name, bool wait,
            ApiCallback<WorkerView> done);
+  // Of a command that starts processes: with listeners, or not at all.
+  void RunStart(Command command, std::string_view name, bool wait,
+                ApiCallback<WorkerView> done);
+  // Tries again what failed when the worker was taken on.
+  absl::Status OpenListeners(WorkerRecord& record);
   absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
   void SendRoutes();
   // Tells a proxy everything: what it has from an earlier agent goes on where
@@ -163,8 +167,6 @@ class Agent final : public AgentApi,
   void IntroduceToProxy();
   WorkerView View(const WorkerRecord& record,
                   const supervisor::WorkerSnapshot& snapshot);
-  std::string Problem(const WorkerRecord& record,
-                      const supervisor::WorkerSnapshot& snapshot) const;
   supervisor::InstanceKey KeyOf(const LinkKey& link);
   void EndProcess(int exit_code);
 
@@ -186,11 +188,16 @@ class Agent final : public AgentApi,
 
   pid_t keeper_pid_ = 0;
   pid_t proxy_pid_ = 0;
+  std::string proxy_warning_;  // What its sandbox lacks.
   uint64_t incarnation_ = 0;
   uint32_t last_instance_id_ = 0;
   std::set<std::string, std::less<>> awaited_fds_;
-  std::vector<std::string> killed_;  // "web/0 (pid 12)", until reported.
-  bool booted_ = false;              // Until then the proxy is told nothing.
+  std::vector<InstanceKey> awaited_exits_;
+  TimerId boot_timer_ = kNoTimer;
+  // "web/0 (pid 12)" by worker: what had to be killed since a command that
+  // will report it began.
+  std::map<std::string, std::vector<std::string>, std::less<>> killed_;
+  bool booted_ = false;  // Until then the proxy is told nothing.
   bool shutting_down_ = false;
   int exit_code_ = 0;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include "agent/worker_environment.h"
 #include "base/log/log.h"
 #include "base/os/errno_status.h"
+#include "base/os/process_identity.h"
 #include "base/status/status_macros.h"
 
 namespace apm::agent {
@@ -146,10 +148,15 @@ void Launcher::Attach(const InstanceKey& key) {
 
 void Launcher::AttachNow(const InstanceKey& key, Process& process) {
   const auto record = parts_.records.find(key.worker);
+  if (record == parts_.records.end()) return;  // Deleted, and so ending.
   absl::StatusOr<Pipe> stray = CreatePipe();
-  if (record == parts_.records.end() || !stray.ok()) {
+  if (!stray.ok()) {
+    // Its stdin ends, and it with that; the supervisor tries again.
     log::Error("worker '%s/%d': attach its pipes: %s", key.worker, key.instance,
-               stray.status().ToString());
+               stray.status().message());
+    process.stdin_pipe.Reset();
+    process.stdout_pipe.Reset();
+    parts_.loop.Post([this, key] { parts_.on_link_lost(key); });
     return;
   }
   parts_.logs.AddStream(key.worker, key.instance, logs::Stream::kOut,
@@ -186,8 +193,10 @@ void Launcher::Detach(const InstanceKey& key) {
   parts_.proxy.Detach({record->second.id, key.instance, key.generation});
 }
 
-void Launcher::OnSpawned(const InstanceKey& key, uint64_t start_ticks) {
+void Launcher::OnSpawned(const InstanceKey& key, pid_t pid,
+                         uint64_t start_ticks) {
   if (const auto process = processes_.find(key); process != processes_.end()) {
+    process->second.pid = pid;
     process->second.start_ticks = start_ticks;
   }
 }
@@ -207,6 +216,20 @@ void Launcher::ForgetLinks(
     if (process.attached) keys.push_back(key);
   }
   for (const InstanceKey& key : keys) lost(key);
+}
+
+void Launcher::KillAll() const {
+  for (const auto& [key, process] : processes_) {
+    // Without a keeper there is nobody who holds the pid for us.
+    if (process.pid == 0 ||
+        ProcessStartTicks(process.pid).value_or(0) != process.start_ticks) {
+      continue;
+    }
+    if (kill(-process.pid, SIGKILL) != 0 && errno != ESRCH) {
+      log::Warning("worker '%s/%d': kill pid %d: %s", key.worker, key.instance,
+                   process.pid, ErrnoText(errno));
+    }
+  }
 }
 
 uint64_t Launcher::StartTicks(const InstanceKey& key) const {

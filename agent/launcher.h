@@ -45,6 +45,7 @@ class Launcher final : public supervisor::Processes,
     WorkerRecords& records;
     EnvironmentBase environment;
     FailureCallback on_failure;
+    std::function<void(const supervisor::InstanceKey& key)> on_link_lost;
   };
 
   explicit Launcher(Parts parts) : parts_(std::move(parts)) {}
@@ -58,7 +59,8 @@ class Launcher final : public supervisor::Processes,
   void Detach(const supervisor::InstanceKey& key) override;
 
   // The keeper's answers that concern more than the supervisor.
-  void OnSpawned(const supervisor::InstanceKey& key, uint64_t start_ticks);
+  void OnSpawned(const supervisor::InstanceKey& key, pid_t pid,
+                 uint64_t start_ticks);
   void OnGone(const supervisor::InstanceKey& key);  // Exited, or never began.
 
   // A proxy has started: gives it the links that wait for one.
@@ -66,6 +68,9 @@ class Launcher final : public supervisor::Processes,
   // The proxy has gone, and with it every pipe it had: calls `lost` for each.
   void ForgetLinks(
       const std::function<void(const supervisor::InstanceKey&)>& lost);
+
+  // The keeper has gone: kills every process group that still is ours.
+  void KillAll() const;
 
   // Start time of a running process (ProcessStartTicks); 0 if it is not known.
   uint64_t StartTicks(const supervisor::InstanceKey& key) const;
@@ -77,6 +82,7 @@ class Launcher final : public supervisor::Processes,
 
  private:
   struct Process {
+    pid_t pid = 0;  // 0 until it is spawned.
     uint64_t start_ticks = 0;
     UniqueFd stdin_pipe;   // Ours to write, until the proxy has it.
     UniqueFd stdout_pipe;  // Ours to read, likewise.

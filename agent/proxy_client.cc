@@ -148,9 +148,7 @@ void ProxyClient::OnMessage(std::string_view message) {
       events_.OnWorkerLinkLost(LinkOf(from.worker_link_lost()));
       return;
     case pb::FromProxy::kAllDrained:
-      return;
-    case pb::FromProxy::kWarning:
-      events_.OnProxyWarning(from.warning().text());
+    case pb::FromProxy::kWarning:  // It stands in the log; events come later.
       return;
     case pb::FromProxy::BODY_NOT_SET:
       break;

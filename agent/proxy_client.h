@@ -56,7 +56,6 @@ class ProxyEvents {
                              std::string_view connector) = 0;
   virtual void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) = 0;
   virtual void OnWorkerLinkLost(const LinkKey& link) = 0;
-  virtual void OnProxyWarning(std::string_view text) = 0;
   // The channel is closed; the keeper will say when a new proxy is there.
   virtual void OnProxyGone(const absl::Status& reason) = 0;
 };

@@ -12,7 +12,7 @@
 #include "agent/agent_api.h"
 #include "agent/config/config.h"
 #include "agent/listeners/listener.h"
-#include "agent/user_database.h"
+#include "agent/run_as.h"
 
 namespace apm::agent {
 
@@ -20,12 +20,6 @@ namespace apm::agent {
 struct OpenListener {
   uint32_t id = 0;
   listeners::BoundListener bound;
-};
-
-// Whom a worker's processes run as.
-struct RunAs {
-  Identity identity;
-  bool change_user = false;  // Else it is the daemon's own user.
 };
 
 // A number for the proxy to know `name` by. The next agent, after a crash,

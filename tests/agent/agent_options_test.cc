@@ -1,5 +1,3 @@
-#include "agent/options.h"
-
 #include <string>
 #include <vector>
 
@@ -8,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/options.h"
 #include "tests/testing/status_matchers.h"
 
 namespace apm::agent {
