@@ -17,6 +17,7 @@
 
 #include "base/status/status_macros.h"
 #include "ipc/frame_encoder.h"
+#include "proxy/upstream/log_frame.h"
 #include "proxy/upstream/worker.h"
 
 namespace apm::upstream {
@@ -28,6 +29,18 @@ using proxy::Add;
 // clients come back at once, all of them.
 constexpr size_t kDrainBatch = 64;
 constexpr absl::Duration kDrainBatchGap = absl::Milliseconds(10);
+
+// By Prometheus's grammar.
+bool IsMetricName(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == ':';
+  };
+  return !name.empty() && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           return is_letter(c) || (c >= '0' && c <= '9');
+         });
+}
 
 }  // namespace
 
@@ -171,10 +184,14 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     case ipc::WorkerCommand::kHello:
       OnHello(head);
       return;
-    // Valid, and without meaning to this version of the proxy.
-    case ipc::WorkerCommand::kMetric:
-    case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kLog:
+      WriteLog(head);
+      return;
+    case ipc::WorkerCommand::kMetric:
+      CheckMetric(head);
+      return;
+    // Valid, and without meaning to this version of the proxy.
+    case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kAck:
       return;
     case ipc::WorkerCommand::kWrite:
@@ -221,6 +238,22 @@ void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
   }
   peer.OnWorkerFrame(head, payload, first);
   if (first) worker_.DispatchQueued();
+}
+
+void Instance::WriteLog(const ipc::WorkerHead& head) {
+  const size_t dropped = stray_.WriteLine(
+      FormatLogLine(head.level, head.message, head.log_fields));
+  Add(worker_.counters().stray_dropped_bytes, dropped);
+}
+
+// Nothing is collected yet; a worker's author hears of mistakes all the same.
+void Instance::CheckMetric(const ipc::WorkerHead& head) {
+  if (IsMetricName(head.metric_name) && head.metric_value && head.metric_type) {
+    return;
+  }
+  Add(worker_.counters().frames_bad);
+  worker_.WarnOfBadFrame("a metric without a usable name, value or type",
+                         head.metric_name);
 }
 
 void Instance::SaveData(Session& session, std::string_view json) {

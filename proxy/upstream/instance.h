@@ -99,6 +99,8 @@ class Instance final : public ipc::WorkerLink::Handler {
   void OnHello(const ipc::WorkerHead& head);
   void OnSessionFrame(Session& session, const ipc::WorkerHead& head,
                       std::string_view payload);
+  void WriteLog(const ipc::WorkerHead& head);
+  void CheckMetric(const ipc::WorkerHead& head);
   void SaveData(Session& session, std::string_view json);
   void ReturnCredit(Session& session);
   void DrainWebSockets(bool for_good);
