@@ -301,6 +301,7 @@ void WebSocketSession::PumpInput() {
     const size_t before = input.size();
     const auto event = parser_.Next(input, heard_at_);
     kit.Consume(before - input.size());
+    Add(worker().counters().bytes_in, before - input.size());
     switch (event) {
       case websocket::FrameParser::Event::kNeedMore:
         return;
@@ -334,7 +335,6 @@ void WebSocketSession::PumpInput() {
 bool WebSocketSession::DeliverMessage() {
   if (session_ == nullptr) return true;  // We have said goodbye.
   const std::string_view payload = parser_.payload();
-  Add(worker().counters().bytes_in, payload.size());
   const absl::Status appended = ipc::AppendData(
       session_->id(),
       parser_.is_text() ? ipc::DataType::kText : ipc::DataType::kBinary,

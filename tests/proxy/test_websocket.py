@@ -430,3 +430,12 @@ def test_many_messages_arrive_in_order(proxy):
         session.write(payload, dataType="text")
     for i in range(500):
         assert client.ws_receive() == (TEXT, str(i).encode())
+
+
+def test_the_frames_of_a_client_are_counted_as_bytes_in(proxy):
+    worker, client, session = opened(proxy)
+    before = proxy.counters.worker("bytes_in")
+    assert before > 100  # The handshake.
+    client.ws_send("four")
+    worker.expect_data(session)
+    assert proxy.counters.worker("bytes_in") == before + 2 + 4 + 4
