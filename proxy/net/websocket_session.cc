@@ -282,7 +282,9 @@ bool WebSocketSession::input_paused() const {
          state_ == State::kAnnounced;
 }
 
-void WebSocketSession::OnWorkerWritable() {
+void WebSocketSession::OnWorkerWritable() { Resume(); }
+
+void WebSocketSession::Resume() {
   if (!input_paused_) return;
   input_paused_ = false;
   heard_at_ = context_.loop.Now();  // It could not be heard.
@@ -292,7 +294,8 @@ void WebSocketSession::OnWorkerWritable() {
 void WebSocketSession::PumpInput() {
   while ((state_ == State::kOpen || state_ == State::kClosing) &&
          socket_.has_input()) {
-    if (state_ == State::kOpen && session_->instance->congested()) {
+    if (state_ == State::kOpen &&
+        (session_->instance->congested() || socket_.output_full())) {
       input_paused_ = true;
       return;
     }
