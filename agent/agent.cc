@@ -23,6 +23,7 @@
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include "agent/access_log_file.h"
 #include "agent/run_as.h"
 #include "agent/supervisor/worker_spec.h"
 #include "agent/worker_view.h"
@@ -65,6 +66,12 @@ supervisor::WorkerSpec SpecFor(const config::WorkerConfig& config) {
   spec.stop_signal = config.stop_signal;
   spec.stop_timeout = config.stop_timeout;
   return spec;
+}
+
+// Names may contain dots: 'web.access' logs where 'web' would log requests.
+bool AccessLogIsLogOf(const config::WorkerConfig& worker,
+                      const config::WorkerConfig& other) {
+  return worker.access_log && AccessLogName(worker.name) == other.name + ".log";
 }
 
 absl::Status NoSuchWorker(std::string_view name) {
@@ -239,6 +246,7 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
     record.bind_error = std::string(ready.message());
     ready = absl::OkStatus();
   }
+  if (ready.ok()) ready = OpenAccessLogOf(record);
   if (ready.ok()) ready = supervisor_->Add(SpecFor(config));
   if (!ready.ok()) {
     listeners_.Close(record);
@@ -248,9 +256,28 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   WorkerRecord& kept = records_[name] = std::move(record);
   if (booted_) {
     SendRoutes();
-    listeners_.Announce(kept);
+    Announce(kept);
   }
   return &kept;
+}
+
+absl::Status Agent::OpenAccessLogOf(WorkerRecord& record) {
+  const std::string& name = record.config.name;
+  for (const auto& [other_name, other] : records_) {
+    if (AccessLogIsLogOf(other.config, record.config) ||
+        AccessLogIsLogOf(record.config, other.config)) {
+      return absl::AlreadyExistsError(absl::StrFormat(
+          "workers '%s' and '%s' would write to one file, the log of one being "
+          "the access log of the other; choose another name",
+          name, other_name));
+    }
+  }
+  if (!record.config.access_log || !record.pipe_mode()) return absl::OkStatus();
+  std::string path =
+      absl::StrCat(setup_.state_dir, "/logs/", AccessLogName(name));
+  APM_ASSIGN_OR_RETURN(record.access_log, OpenAccessLog(path));
+  record.access_log_path = std::move(path);
+  return absl::OkStatus();
 }
 
 void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
@@ -497,7 +524,7 @@ void Agent::IntroduceToProxy() {
   if (!proxy_.connected()) return;
   proxy_.SendCounters(counters_->fd(), counters_->slots());
   SendRoutes();
-  for (const auto& [name, record] : records_) listeners_.Announce(record);
+  for (const auto& [name, record] : records_) Announce(record);
   launcher_.AttachWaiting();
 }
 
@@ -575,9 +602,18 @@ void Agent::SendRoutes() {
   for (const auto& [name, record] : records_) {
     if (!record.pipe_mode()) continue;
     routes.push_back({record.id, name, record.counter_slot,
-                      record.config.trust_proxy, record.config.trusted});
+                      record.config.trust_proxy, record.config.trusted,
+                      !record.access_log_path.empty()});
   }
   proxy_.SendSnapshot(routes);
+}
+
+void Agent::Announce(const WorkerRecord& record) {
+  // First the log: the first request is to be in it.
+  if (record.access_log) {
+    proxy_.UseAccessLog(record.id, record.access_log.get());
+  }
+  listeners_.Announce(record);
 }
 
 AgentStatus Agent::Status() {
