@@ -69,6 +69,11 @@ void Worker::Start(Index index, Done done) {
     if (slot.current->state() == InstanceState::kStopping ||
         (IsAtRest(*slot.current) && slot.outgoing)) {
       slot.start_pending = true;
+    } else if (slot.current->state() == InstanceState::kUnready &&
+               !slot.incoming) {
+      // Its end was coming before the command; what counts is the next one.
+      slot.current->Stop();
+      slot.start_pending = true;
     } else {
       slot.current->Start();
     }

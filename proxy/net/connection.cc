@@ -91,20 +91,19 @@ void Connection::OnReadable() {
   }
 }
 
-// A client that only stopped sending still gets its answer.
+// A client that only stopped sending still gets its answer, all of it.
 void Connection::OnInputEnded() {
   switch (state_) {
+    case State::kReading:
     case State::kExchange:
-      if (!exchange_.body().done()) Abort("client gone");
+      Advance();
       return;
     case State::kFlushing:
       linger_ = false;
       return;
-    case State::kReading:
-      if (socket_.has_input()) Add(context_.counters->bad_requests);
-      Abort("client gone");
-      return;
     case State::kDraining:
+      FlushAndClose();
+      return;
     case State::kWebSocket:
     case State::kLingering:
     case State::kClosed:
@@ -122,10 +121,11 @@ void Connection::Advance() {
   for (;;) {
     switch (state_) {
       case State::kReading:
+        if (socket_.output_full()) return;
         if (!socket_.has_input() || !ReadHead()) return;
         break;
       case State::kExchange:
-        exchange_.PumpBody();
+        if (!exchange_.PumpBody()) Abort("client gone");
         if (state_ == State::kExchange) return;
         break;
       case State::kDraining:
@@ -155,7 +155,8 @@ bool Connection::ReadHead() {
   switch (kit.parser.Parse(kit.unread())) {
     case http1::RequestParser::Result::kNeedMore:
       if (socket_.ended()) {
-        Abort("client gone");  // It will never be complete.
+        Add(context_.counters->bad_requests);  // It will never be complete.
+        FlushAndClose();
       } else if (!head_begun_) {
         head_begun_ = true;
         deadline_ = context_.loop.Now() + context_.limits.head_timeout;
@@ -232,10 +233,7 @@ void Connection::DropBody() {
 
 void Connection::OnAnswerBroken(bool reset) {
   if (reset) socket_.ResetOnClose();
-  linger_ = false;
-  state_ = State::kFlushing;
-  deadline_ = absl::InfiniteDuration();
-  Mark();
+  FlushAndClose();
 }
 
 void Connection::OnWebSocketDone() {
@@ -249,10 +247,15 @@ void Connection::OnWebSocketDone() {
 void Connection::EndOfTurn() {
   if (closed()) return;
   if (state_ == State::kExchange) exchange_.Commit();
-  if (state_ != State::kFlushing && state_ != State::kLingering) Advance();
-  if (closed()) return;
-  Flush();
-  if (closed()) return;
+  for (;;) {
+    if (state_ != State::kFlushing && state_ != State::kLingering) Advance();
+    if (closed()) return;
+    const bool held_back = socket_.output_full();
+    Flush();
+    if (closed()) return;
+    if (!held_back || socket_.output_full()) break;
+    if (websocket_) websocket_->Resume();
+  }
   UpdateInterest();
   timer_.Set(NextDeadline());
 }
@@ -273,6 +276,13 @@ void Connection::Flush() {
              (socket_.ended() || listener_.closing || context_.draining)) {
     Close();
   }
+}
+
+void Connection::FlushAndClose() {
+  linger_ = false;
+  state_ = State::kFlushing;
+  deadline_ = absl::InfiniteDuration();
+  Mark();
 }
 
 void Connection::EndOutput() {
@@ -316,6 +326,13 @@ absl::Duration Connection::NextDeadline() const {
   return next;
 }
 
+// A client is not idle while it takes the last answer.
+absl::Duration Connection::IdleDeadline() const {
+  return context_.limits.idle_timeout + (socket_.pending_output() != 0
+                                             ? context_.loop.Now()
+                                             : socket_.last_progress());
+}
+
 void Connection::OnDeadline() {
   if (closed()) return;
   const absl::Duration now = context_.loop.Now();
@@ -332,6 +349,8 @@ void Connection::OnDeadline() {
       if (head_begun_) {
         state_ = State::kExchange;
         exchange_.Refuse(408, "the request head is too slow");
+      } else if (now < IdleDeadline()) {
+        deadline_ = IdleDeadline();
       } else {
         Close();
       }
@@ -343,6 +362,8 @@ void Connection::OnDeadline() {
       websocket_->OnDeadline(now);
       return;
     case State::kDraining:
+      if (now >= deadline_) FlushAndClose();
+      return;
     case State::kLingering:
       if (now >= deadline_) Close();
       return;

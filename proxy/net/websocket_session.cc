@@ -95,9 +95,10 @@ void WebSocketSession::SendFirstFrame() {
   }
   DropHead();
   state_ = State::kAnnounced;
-  deadline_ = context_.loop.Now() + (session_->instance->announces_accept()
-                                         ? context_.limits.ws_accept_timeout
-                                         : context_.limits.ws_accept_wait);
+  announced_at_ = context_.loop.Now();
+  deadline_ = announced_at_ + (session_->instance->announces_accept()
+                                   ? context_.limits.ws_accept_timeout
+                                   : context_.limits.ws_accept_wait);
 }
 
 void WebSocketSession::DropHead() {
@@ -281,7 +282,9 @@ bool WebSocketSession::input_paused() const {
          state_ == State::kAnnounced;
 }
 
-void WebSocketSession::OnWorkerWritable() {
+void WebSocketSession::OnWorkerWritable() { Resume(); }
+
+void WebSocketSession::Resume() {
   if (!input_paused_) return;
   input_paused_ = false;
   heard_at_ = context_.loop.Now();  // It could not be heard.
@@ -291,7 +294,8 @@ void WebSocketSession::OnWorkerWritable() {
 void WebSocketSession::PumpInput() {
   while ((state_ == State::kOpen || state_ == State::kClosing) &&
          socket_.has_input()) {
-    if (state_ == State::kOpen && session_->instance->congested()) {
+    if (state_ == State::kOpen &&
+        (session_->instance->congested() || socket_.output_full())) {
       input_paused_ = true;
       return;
     }
@@ -356,12 +360,14 @@ void WebSocketSession::OnDeadline(absl::Duration now) {
       Refuse(503, "no worker is free");
       return;
     case State::kAnnounced:
-      if (session_->instance->announces_accept()) {
-        Refuse(504, "the worker did not answer in time");
-      } else {
+      if (!session_->instance->announces_accept()) {
         Accept(offered_protocols_.empty() ? std::string_view()
                                           : offered_protocols_.front());
+        return;
       }
+      // Its hello may have come after the session: the wait is longer now.
+      deadline_ = announced_at_ + context_.limits.ws_accept_timeout;
+      if (now >= deadline_) Refuse(504, "the worker did not answer in time");
       return;
     case State::kOpen:
       if (!input_paused_ && now - heard_at_ >= context_.limits.ws_dead_after) {

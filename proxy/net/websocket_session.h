@@ -61,9 +61,12 @@ class WebSocketSession final : public upstream::SessionPeer {
 
   bool holds_head() const { return request_ != nullptr; }
 
-  // Takes frames out of the input while the worker takes messages.
+  // Takes frames out of the input while the worker takes messages and the
+  // client what it is sent.
   void PumpInput();
   bool input_paused() const;
+  // What paused the input may be over.
+  void Resume();
 
   // The client has gone: ends the session, says nothing.
   void Cancel(std::string_view reason);
@@ -127,6 +130,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   absl::Duration heard_at_;
   absl::Duration ping_at_;
   absl::Duration deadline_ = absl::InfiniteDuration();
+  absl::Duration announced_at_;
 
   bool leaving_ = false;
   bool worker_answers_ = false;  // To the drain: its silence means nothing.

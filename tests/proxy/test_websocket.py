@@ -138,6 +138,17 @@ def test_a_worker_that_announces_accept_is_waited_for():
         assert client.ws_receive() == (TEXT, b"x")
 
 
+def test_a_hello_that_comes_after_the_session_asks_for_the_long_wait():
+    with Proxy(websocket=True, limits={"ws_accept_wait_ms": 100}) as proxy:
+        worker, client = proxy.attach(), proxy.connect()
+        client.upgrade()
+        session = worker.expect_session()
+        worker.hello(features=["accept"])
+        worker.nothing_more()  # Beyond the short wait, with which it began.
+        worker.send({"_session": session.id, "_command": "accept"})
+        assert client.head().status == 101
+
+
 def test_an_accept_that_does_not_come_is_504():
     with Proxy(websocket=True, limits={"ws_accept_timeout_ms": 50}) as proxy:
         worker = proxy.attach()
