@@ -16,10 +16,12 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include "agent/access_log_file.h"
 #include "agent/run_as.h"
 #include "agent/supervisor/worker_spec.h"
 #include "base/log/log.h"
@@ -61,6 +63,12 @@ supervisor::WorkerSpec SpecFor(const config::WorkerConfig& config) {
   spec.stop_signal = config.stop_signal;
   spec.stop_timeout = config.stop_timeout;
   return spec;
+}
+
+// Names may contain dots: 'web.access' logs where 'web' would log requests.
+bool AccessLogIsLogOf(const config::WorkerConfig& worker,
+                      const config::WorkerConfig& other) {
+  return worker.access_log && AccessLogName(worker.name) == other.name + ".log";
 }
 
 }  // namespace
@@ -233,6 +241,7 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
       ready = absl::FailedPreconditionError(record.bind_error);
     }
   }
+  if (ready.ok()) ready = OpenAccessLogOf(record);
   if (ready.ok()) ready = supervisor_->Add(SpecFor(config));
   if (!ready.ok()) {
     listeners_.Close(record);
@@ -242,9 +251,28 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   WorkerRecord& kept = records_[name] = std::move(record);
   if (booted_) {
     SendRoutes();
-    listeners_.Announce(kept);
+    Announce(kept);
   }
   return &kept;
+}
+
+absl::Status Agent::OpenAccessLogOf(WorkerRecord& record) {
+  const std::string& name = record.config.name;
+  for (const auto& [other_name, other] : records_) {
+    if (AccessLogIsLogOf(other.config, record.config) ||
+        AccessLogIsLogOf(record.config, other.config)) {
+      return absl::AlreadyExistsError(absl::StrFormat(
+          "workers '%s' and '%s' would write to one file, the log of one being "
+          "the access log of the other; choose another name",
+          name, other_name));
+    }
+  }
+  if (!record.config.access_log || !record.pipe_mode()) return absl::OkStatus();
+  std::string path =
+      absl::StrCat(setup_.state_dir, "/logs/", AccessLogName(name));
+  APM_ASSIGN_OR_RETURN(record.access_log, OpenAccessLog(path));
+  record.access_log_path = std::move(path);
+  return absl::OkStatus();
 }
 
 void Agent::Forget(const std::string& name) {
@@ -262,9 +290,18 @@ void Agent::SendRoutes() {
   for (const auto& [name, record] : records_) {
     if (!record.pipe_mode()) continue;
     routes.push_back({record.id, name, record.counter_slot,
-                      record.config.trust_proxy, record.config.trusted});
+                      record.config.trust_proxy, record.config.trusted,
+                      !record.access_log_path.empty()});
   }
   proxy_.SendSnapshot(routes);
+}
+
+void Agent::Announce(const WorkerRecord& record) {
+  // First the log: the first request is to be in it.
+  if (record.access_log) {
+    proxy_.UseAccessLog(record.id, record.access_log.get());
+  }
+  listeners_.Announce(record);
 }
 
 // ---- Shutdown ----
@@ -330,7 +367,7 @@ void Agent::IntroduceToProxy() {
   if (!proxy_.connected()) return;
   proxy_.SendCounters(counters_->fd(), counters_->slots());
   SendRoutes();
-  for (const auto& [name, record] : records_) listeners_.Announce(record);
+  for (const auto& [name, record] : records_) Announce(record);
   launcher_.AttachWaiting();
 }
 

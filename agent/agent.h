@@ -166,6 +166,9 @@ class Agent final : public AgentApi,
   absl::Status OpenListeners(WorkerRecord& record);
   absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
   void SendRoutes();
+  absl::Status OpenAccessLogOf(WorkerRecord& record);
+  // What belongs to a route: its access log, its listeners.
+  void Announce(const WorkerRecord& record);
   // Tells a proxy everything: what it has from an earlier agent goes on where
   // the numbers are the same, and ends where they are not.
   void IntroduceToProxy();

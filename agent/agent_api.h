@@ -92,6 +92,7 @@ struct WorkerView {
   std::vector<ProcessUsage> usage;     // As state.instances.
   TrafficCounters counters;
   std::string problem;  // Why it is not ready and what to do; empty if it is.
+  std::string access_log_file;  // Empty: it has none.
 };
 
 struct LogQuery {

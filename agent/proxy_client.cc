@@ -72,8 +72,16 @@ void ProxyClient::SendSnapshot(std::span<const RouteSpec> routes) {
     route.set_counter_slot(spec.counter_slot);
     route.set_trust_proxy(spec.trust_proxy);
     for (const std::string& peer : spec.trusted) route.add_trusted(peer);
+    route.set_access_log(spec.access_log);
   }
   Send(message);
+}
+
+void ProxyClient::UseAccessLog(uint32_t worker_id, int file) {
+  pb::ToProxy message;
+  message.mutable_access_log()->set_worker_id(worker_id);
+  const int fds[] = {file};
+  Send(message, fds);
 }
 
 void ProxyClient::AddListener(const ListenerSpec& listener) {

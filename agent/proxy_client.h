@@ -28,6 +28,7 @@ struct RouteSpec {
   uint32_t counter_slot = 0;
   bool trust_proxy = false;
   std::vector<std::string> trusted;
+  bool access_log = false;  // UseAccessLog() follows.
 };
 
 struct ListenerSpec {
@@ -75,6 +76,8 @@ class ProxyClient {
   void SendCounters(int memfd, uint32_t slots);
   // Replaces everything said before about workers.
   void SendSnapshot(std::span<const RouteSpec> routes);
+  // `file` is still the caller's.
+  void UseAccessLog(uint32_t worker_id, int file);
   void AddListener(const ListenerSpec& listener);
   void RemoveListener(uint32_t id);
   // `stdin_pipe`, `stdout_pipe`: the agent's ends of the worker's pipes;

@@ -13,6 +13,7 @@
 #include "agent/config/config.h"
 #include "agent/listeners/listener.h"
 #include "agent/run_as.h"
+#include "base/os/unique_fd.h"
 
 namespace apm::agent {
 
@@ -41,6 +42,8 @@ struct WorkerRecord {
   RunAs run_as;
   uint32_t counter_slot = 0;
   std::vector<OpenListener> listeners;
+  std::string access_log_path;  // Empty: it has none.
+  UniqueFd access_log;
   std::string bind_error;  // Why its listeners are not open; empty if they are.
 
   bool pipe_mode() const { return !config.listeners.empty(); }

@@ -43,6 +43,7 @@ WorkerView ViewWorker(WorkerParts parts) {
   view.state = parts.snapshot;
   view.instance_ids = record.instance_ids;
   view.problem = Problem(parts);
+  view.access_log_file = record.access_log_path;
   view.usage = std::move(parts.usage);
   view.counters = parts.counters;
   return view;

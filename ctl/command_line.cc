@@ -211,6 +211,8 @@ class Grammar {
         ->type_name("FOLDER");
     sub.add_flag("--trust-proxy", run_.trust_proxy,
                  "Take the client's address from the proxy in front");
+    sub.add_flag("--access-log", run_.access_log,
+                 "Log its requests to a file: info names it");
     AddDuration(sub, "--stop-timeout", run_.stop_timeout,
                 "How long it may take to stop [10s]");
     sub.add_flag("--no-wait", run_.no_wait, "Do not wait until it is ready");

@@ -52,6 +52,7 @@ struct RunCommand {
   std::string restart;
   std::string folder;  // Empty: the current one.
   bool trust_proxy = false;
+  bool access_log = false;
   absl::Duration stop_timeout;  // Zero: the agent's default.
   bool no_wait = false;
 };

@@ -75,7 +75,8 @@ Json Config(const v1::WorkerConfig& config) {
           {"trust_proxy", config.trust_proxy()},
           {"trusted", List(config.trusted())},
           {"socket_mode", config.socket_mode()},
-          {"user", config.user()}};
+          {"user", config.user()},
+          {"access_log", config.access_log()}};
 }
 
 Json Counters(const v1::Counters& counters) {
@@ -126,6 +127,7 @@ std::string WorkerJson(const v1::Worker& worker) {
     details["last_exit"] =
         instance.has_last_exit() ? LastExit(instance.last_exit()) : Json();
   }
+  json["access_log_file"] = worker.access_log_file();
   json["config"] = Config(worker.config());
   json["counters"] = Counters(worker.counters());
   return Dump(json);

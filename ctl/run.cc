@@ -59,6 +59,7 @@ absl::StatusOr<v1::CreateWorkerRequest> BuildRequest(
   config.set_restart(command.restart);
   config.set_stop_timeout_ms(absl::ToInt64Milliseconds(command.stop_timeout));
   config.set_trust_proxy(command.trust_proxy);
+  config.set_access_log(command.access_log);
   return request;
 }
 

@@ -82,6 +82,7 @@ Pairs ConfigPairs(const v1::Worker& worker) {
                                 absl::Milliseconds(config.stop_timeout_ms())))},
       {"trust proxy", config.trust_proxy() ? "yes" : ""},
       {"trusted", absl::StrJoin(config.trusted(), " ")},
+      {"access log", Printable(worker.access_log_file())},
   };
 }
 

@@ -5,7 +5,8 @@
 //   "http://example.org/" "curl/8.0" 0.004
 //
 // (one line). Lines are gathered and written once a loop turn. The file
-// belongs to the agent, which rotates it and hands over a new descriptor.
+// belongs to the agent (agent/access_log_file.h). Who rotates it copies and
+// truncates it: every write goes to its end, wherever that is.
 
 #pragma once
 

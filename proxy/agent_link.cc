@@ -58,6 +58,7 @@ routing::WorkerSettings DecodeWorker(const pb::WorkerRoute& message) {
   SetIfGiven(message.queue_timeout_ms(), worker.queue_timeout);
   SetIfGiven(message.request_timeout_ms(), worker.request_timeout);
   SetIfGiven(message.max_body_bytes(), worker.max_body_bytes);
+  worker.access_log = message.access_log();
   return worker;
 }
 

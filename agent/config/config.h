@@ -54,6 +54,7 @@ struct WorkerConfig {
   bool trust_proxy = false;
   std::vector<std::string> trusted;  // "10.0.0.0/8", "::1/128", "unix".
   mode_t socket_mode = 0660;
+  bool access_log = false;
   std::string user;   // Empty: not given.
   std::string group;  // Empty: the user's.
 

@@ -86,6 +86,7 @@ constexpr DirectiveSpec kDirectives[] = {
     Has(kWorker, "trust_proxy", "true|false", "false", kOptional, &WorkerFields::trust_proxy, "Believe a trusted peer's X-Forwarded-For."),
     Has(kWorker, "trusted", "NETWORK|unix...", "loopback, unix", kProtecting, &WorkerFields::trusted, "Which peers are believed."),
     Has(kWorker, "socket_mode", "MODE", "0660", kProtecting, &WorkerFields::socket_mode, "Permissions of its socket files."),
+    Has(kWorker, "access_log", "on|off", "off", kProtecting, &WorkerFields::access_log, "One line a request, in state_dir/logs/NAME.access.log."),
     Planned(kWorker, "login_env", "on|off|interactive", "on when the user was switched", "The user's login shell environment."),
     Planned(kWorker, "env_file", "FILE", "", "Variables from a file."),
     Planned(kWorker, "mode", "pipe|http|socket|plain", "pipe with server", "How requests reach it."),
@@ -130,7 +131,6 @@ constexpr DirectiveSpec kDirectives[] = {
     Planned(kWorker, "socket_group", "NAME", "the worker's group", "Group of its socket files."),
     Planned(kWorker, "tls", "{ }", "", "Certificates of its listeners."),
     Planned(kWorker, "limits", "{ }", "", "Sizes and timeouts of requests."),
-    Planned(kWorker, "access_log", "PATH|-", "off", "One line a request."),
     Planned(kWorker, "vanguard", "{ }", "", "The request firewall."),
 };
 // clang-format on

@@ -49,6 +49,7 @@ class Builder {
     SetStop();
     SetTrust();
     SetSocketMode();
+    SetAccessLog();
     SetUser("user", fields_.user, worker_.user);
     SetUser("group", fields_.group, worker_.group);
     return std::move(worker_);
@@ -269,6 +270,24 @@ class Builder {
     } else {
       BadValue("socket_mode", fields_.socket_mode,
                "use octal permission bits such as 0660");
+    }
+  }
+
+  void SetAccessLog() {
+    const std::string& text = fields_.access_log;
+    if (text.empty()) return;
+    if (const auto on = ParseSwitch(text)) {
+      worker_.access_log = *on;
+    } else if (text == "-" || text.find('/') != std::string::npos) {
+      Problem("access_log", 0,
+              absl::StrFormat(
+                  "a place of its own for 'access_log' ('%s') is not available "
+                  "in this version",
+                  Quotable(text)),
+              "use on: the file is then logs/NAME.access.log in the daemon's "
+              "state_dir");
+    } else {
+      BadValue("access_log", text, "use on or off");
     }
   }
 

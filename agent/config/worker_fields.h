@@ -31,6 +31,7 @@ struct WorkerFields {
   std::string trust_proxy;   // "true", "false"
   std::vector<std::string> trusted;
   std::string socket_mode;  // "0660"
+  std::string access_log;   // "on", "off"
   std::string user;
   std::string group;
 };

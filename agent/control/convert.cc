@@ -91,6 +91,7 @@ v1::WorkerConfig ToProto(const config::WorkerConfig& config) {
   }
   proto.set_socket_mode(absl::StrFormat("%04o", config.socket_mode));
   proto.set_user(config.user);
+  proto.set_access_log(config.access_log);
   return proto;
 }
 
@@ -164,6 +165,7 @@ v1::Worker ToProto(const agent::WorkerView& view) {
   }
   *proto.mutable_counters() = ToProto(view.counters);
   proto.set_problem(ToUtf8(view.problem));
+  proto.set_access_log_file(ToUtf8(view.access_log_file));
   return proto;
 }
 
@@ -188,6 +190,7 @@ absl::StatusOr<config::WorkerFields> FromProto(const v1::WorkerConfig& config) {
     fields.stop_timeout = absl::StrCat(config.stop_timeout_ms(), "ms");
   }
   if (config.trust_proxy()) fields.trust_proxy = "true";
+  if (config.access_log()) fields.access_log = "on";
   fields.trusted.assign(config.trusted().begin(), config.trusted().end());
   fields.socket_mode = config.socket_mode();
   return fields;

@@ -105,6 +105,10 @@ void Shard::ApplyWorker(routing::WorkerSettings settings) {
   Route& route = routes_[settings.id];
   route.retired = false;
   route.policy = MakePolicy(settings);
+  if (!settings.access_log && route.access_log) {
+    FlushLogs();  // The list must not name a log that is gone.
+    route.access_log.reset();
+  }
   proxy::WorkerCounters& counters = counters_.worker(settings.counter_slot);
   if (route.worker) {
     route.worker->UseCounters(counters);

@@ -40,6 +40,7 @@ struct WorkerSettings {
   absl::Duration queue_timeout = absl::Seconds(5);
   absl::Duration request_timeout = absl::Seconds(60);
   uint64_t max_body_bytes = uint64_t{16} << 20;
+  bool access_log = false;
 };
 
 struct Snapshot {

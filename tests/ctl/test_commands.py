@@ -190,7 +190,7 @@ def test_run_sends_what_the_caller_means(apmctl, tmp_path):
     assert lines(apmctl(
         "run", "./server.py", "--server", "127.0.0.1:8080", "--listen", "./s.sock",
         "-i", "3", "--env", "A=1", "--env", "B=x=y", "--restart", "on-failure",
-        "--trust-proxy", "--stop-timeout", "2s", "--", "--verbose", "now",
+        "--trust-proxy", "--access-log", "--stop-timeout", "2s", "--", "--verbose", "now",
         cwd=tmp_path)) == ["server: ready, pid 500 501 502"]
     config = parsed(apmctl("info", "server", "-o", "json"))["config"]
     assert config["exec"].endswith("/python3")
@@ -201,6 +201,7 @@ def test_run_sends_what_the_caller_means(apmctl, tmp_path):
         "http://127.0.0.1:8080", f"http://unix:{tmp_path}/s.sock"]
     assert (config["instances"], config["restart"]) == (3, "on-failure")
     assert (config["trust_proxy"], config["stop_timeout_ms"]) == (True, 2000)
+    assert config["access_log"] is True
 
 
 def test_run_takes_a_folder_and_a_name(apmctl, tmp_path):

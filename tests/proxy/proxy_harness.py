@@ -392,7 +392,8 @@ class Proxy:
         self.workers, self.clients, self.processes = [], [], []
         self.listeners = {}
         self.generations = itertools.count(1)
-        self.route = dict(id=1, name="web", counter_slot=0, **(route or {}))
+        self.route = dict(id=1, name="web", counter_slot=0,
+                          access_log=access_log, **(route or {}))
         self.limits, self.max_connections = limits or {}, max_connections
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen(

@@ -356,6 +356,21 @@ def test_the_access_log_has_a_line_a_request_and_no_forged_ones():
                 in line)
 
 
+def test_an_access_log_that_is_switched_off_gets_no_more_lines():
+    with Proxy(access_log=True) as running:
+        worker, client = running.attach(), running.connect()
+        client.get("/on")
+        worker.expect_session().answer()
+        client.response()
+        running.access_lines(1)
+        running.send_snapshot([dict(running.route, access_log=False)])
+        client.get("/off")
+        worker.expect_session().answer()
+        client.response()
+        line, = running.access_lines(1)
+        assert "/on" in line
+
+
 def test_heads_and_bodies_of_requests_are_counted_as_bytes_in(proxy):
     worker, client = proxy.attach(), proxy.connect()
     get = b"GET /counted HTTP/1.1\r\nHost: a\r\n\r\n"

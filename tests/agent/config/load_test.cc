@@ -70,6 +70,7 @@ TEST(LoadTest, FillsInEveryDefault) {
   EXPECT_FALSE(worker.trust_proxy);
   EXPECT_THAT(worker.trusted, ElementsAre("127.0.0.0/8", "::1/128", "unix"));
   EXPECT_EQ(worker.socket_mode, 0660u);
+  EXPECT_FALSE(worker.access_log);
   EXPECT_THAT(worker.listeners, IsEmpty());
 }
 
@@ -80,7 +81,7 @@ TEST(LoadTest, ReadsEveryDirectiveOfAWorker) {
       server http://127.0.0.1:3000, ws://127.0.0.1:3000 http://unix:./a.sock;
       instances max;  restart on-failure;  stop_signal SIGINT;
       stop_timeout 500ms;  trust_proxy on;  trusted 10.1.2.3/8, unix;
-      socket_mode 0600;  user deploy;  group www-data;)");
+      socket_mode 0600;  access_log on;  user deploy;  group www-data;)");
   EXPECT_THAT(worker.params,
               ElementsAre("--port", "3000", "two words", "single; quotes"));
   EXPECT_EQ(worker.path, "/srv/web");
@@ -96,6 +97,7 @@ TEST(LoadTest, ReadsEveryDirectiveOfAWorker) {
   EXPECT_TRUE(worker.trust_proxy);
   EXPECT_THAT(worker.trusted, ElementsAre("10.0.0.0/8", "unix"));
   EXPECT_EQ(worker.socket_mode, 0600u);
+  EXPECT_TRUE(worker.access_log);
   EXPECT_EQ(worker.user, "deploy");
   EXPECT_EQ(worker.group, "www-data");
 }

@@ -113,6 +113,7 @@ TEST(ConvertConfigTest, AWorkerReadsBackAsItWasWritten) {
   config.set_stop_signal("INT");
   config.set_stop_timeout_ms(2000);
   config.set_socket_mode("0600");
+  config.set_access_log(true);
   const auto worker = config::ValidateWorker(FromProto(config).value());
   ASSERT_THAT(worker, IsOk());
   agent::WorkerView view;
