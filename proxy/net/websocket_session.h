@@ -90,6 +90,7 @@ class WebSocketSession final : public upstream::SessionPeer {
     kAnnounced,
     kOpen,
     kRaw,
+    kLastAnswers,  // The client closed; it may still get what it asked for.
     kClosing,
     kDone
   };
@@ -101,6 +102,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   void SendMessage(const ipc::WorkerHead& head, std::string_view payload);
   bool DeliverMessage();
   void StartClosing(uint16_t code, std::string_view reason);
+  void AnswerClose();
   void EndSession(std::string_view reason);
   void Finish(int status);
   std::string_view ChooseProtocol(const ipc::WorkerHead& head) const;
@@ -119,6 +121,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   std::vector<std::string> offered_protocols_;
   websocket::FrameParser parser_;
   bool opened_ = false;
+  uint32_t unanswered_ = 0;  // Messages of the client without one in return.
   bool input_paused_ = false;
   absl::Duration heard_at_;
   absl::Duration ping_at_;
