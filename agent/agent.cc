@@ -36,6 +36,8 @@ namespace {
 // An incarnation of the agent numbers its processes in a range of its own.
 constexpr uint64_t kGenerationsPerIncarnation = uint64_t{1} << 32;
 
+constexpr int kFirstFreePort = 1024;
+
 // How long the boot waits for what an earlier agent left: a killed process
 // may hang in the kernel.
 constexpr absl::Duration kBootPatience = absl::Seconds(5);
@@ -67,9 +69,33 @@ supervisor::WorkerSpec SpecFor(const config::WorkerConfig& config) {
   return spec;
 }
 
-absl::Status NoSuchWorker(std::string_view name) {
+absl::Status NoSuchWorker(const config::Config& config, std::string_view name) {
+  for (const config::DisabledWorker& worker : config.disabled) {
+    if (worker.name != name) continue;
+    return absl::NotFoundError(absl::StrFormat(
+        "worker '%s' is disabled by errors in '%s'; see them with: apmctl "
+        "config check '%s'",
+        name, worker.source.file, worker.source.file));
+  }
   return absl::NotFoundError(absl::StrFormat(
       "no worker '%s'; list what there is with: apmctl list", name));
+}
+
+// What binds ports is root; what a member of allow_group may reach through it
+// must not be more than what he may do himself.
+absl::Status MayListen(const Caller& caller,
+                       const config::WorkerConfig& config) {
+  if (caller.admin) return absl::OkStatus();
+  for (const config::ListenAddress& address : config.listeners) {
+    const bool tcp = address.kind == config::AddressKind::kTcp4 ||
+                     address.kind == config::AddressKind::kTcp6;
+    if (!tcp || address.port == 0 || address.port >= kFirstFreePort) continue;
+    return absl::PermissionDeniedError(absl::StrFormat(
+        "ports below %d are for workers of root and of the agent's owner; use "
+        "a higher one than %d",
+        kFirstFreePort, address.port));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -79,8 +105,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop& loop,
                                                      Setup setup) {
   APM_ASSIGN_OR_RETURN(auto counters,
                        CounterBoard::Create(proxy::kMaxCounterSlots));
-  APM_ASSIGN_OR_RETURN(auto logs,
-                       logs::LogStore::Create(setup.state_dir + "/logs"));
+  APM_ASSIGN_OR_RETURN(auto logs, logs::LogStore::Create(setup.log_dir));
   APM_ASSIGN_OR_RETURN(auto background_loop, EventLoop::Create());
   control::ControlOptions control{setup.socket, setup.daemon_user.uid,
                                   setup.allow_groups};
@@ -234,10 +259,14 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   for (int i = 0; i < config.instances; ++i) {
     record.instance_ids.push_back(last_instance_id_++);
   }
-  absl::Status ready = listeners_.Open(record);
-  if (!ready.ok() && keep_when_bind_fails) {
-    record.bind_error = std::string(ready.message());
-    ready = absl::OkStatus();
+  absl::Status ready;
+  if (const absl::Status opened = listeners_.Open(record); !opened.ok()) {
+    record.bind_error = std::string(opened.message());
+    // Whatever the kernel's reason, to the caller it is the host that has to
+    // change first.
+    if (!keep_when_bind_fails) {
+      ready = absl::FailedPreconditionError(record.bind_error);
+    }
   }
   if (ready.ok()) ready = supervisor_->Add(SpecFor(config));
   if (!ready.ok()) {
@@ -258,6 +287,9 @@ void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
                    ApiCallback<WorkerView> done) {
   absl::StatusOr<config::WorkerConfig> config = config::ValidateWorker(fields);
   if (!config.ok()) return done(config.status());
+  if (absl::Status may = MayListen(caller, *config); !may.ok()) {
+    return done(std::move(may));
+  }
   // Names and groups come from the user database, which may block.
   background_.Post([this, config = *std::move(config), caller, validate_only,
                     wait, done = std::move(done)] {
@@ -267,6 +299,9 @@ void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
             : ResolveRunAs(config, setup_.daemon_user);
     loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
                 done]() mutable {
+      if (absl::IsNotFound(run_as.status())) {  // A user, not a worker.
+        run_as = absl::InvalidArgumentError(run_as.status().message());
+      }
       if (!run_as.ok()) return done(run_as.status());
       CreateResolved(config, *std::move(run_as), validate_only, wait,
                      std::move(done));
@@ -399,7 +434,8 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
   const size_t slash = name.find('/');
   target.worker = std::string(name.substr(0, slash));
   const auto record = records_.find(target.worker);
-  if (record == records_.end()) return NoSuchWorker(target.worker);
+  if (record == records_.end())
+    return NoSuchWorker(setup_.config, target.worker);
   if (slash == std::string_view::npos) return target;
   uint32_t index = 0;
   const std::string_view digits = name.substr(slash + 1);
@@ -614,7 +650,7 @@ absl::StatusOr<WorkerView> Agent::Get(std::string_view name) {
   APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
   const std::optional<supervisor::WorkerSnapshot> snapshot =
       supervisor_->Find(target.worker);
-  if (!snapshot.has_value()) return NoSuchWorker(target.worker);
+  if (!snapshot.has_value()) return NoSuchWorker(setup_.config, target.worker);
   return View(records_.find(target.worker)->second, *snapshot);
 }
 

@@ -53,6 +53,7 @@ inline constexpr int kExitConfig = 78;
 struct Setup {
   std::string socket;     // "@apm"
   std::string state_dir;  // Absolute; exists.
+  std::string log_dir;    // Of the workers; made if it is not there.
   std::string log_file;
   std::vector<std::string> config_files;
   config::Config config;

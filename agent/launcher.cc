@@ -179,11 +179,12 @@ void Launcher::Ready(const InstanceKey& key) {
   parts_.proxy.Ready({record->second.id, key.instance, key.generation});
 }
 
-void Launcher::Drain(const InstanceKey& key, absl::Duration deadline) {
+void Launcher::Drain(const InstanceKey& key, supervisor::StopReason reason,
+                     absl::Duration deadline) {
   const auto record = parts_.records.find(key.worker);
   if (record == parts_.records.end()) return;
   parts_.proxy.Drain({record->second.id, key.instance, key.generation},
-                     deadline);
+                     reason == supervisor::StopReason::kForGood, deadline);
 }
 
 void Launcher::Detach(const InstanceKey& key) {

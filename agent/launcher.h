@@ -54,7 +54,7 @@ class Launcher final : public supervisor::Processes,
   void Signal(const supervisor::InstanceKey& key, int signal) override;
   void Attach(const supervisor::InstanceKey& key) override;
   void Ready(const supervisor::InstanceKey& key) override;
-  void Drain(const supervisor::InstanceKey& key,
+  void Drain(const supervisor::InstanceKey& key, supervisor::StopReason reason,
              absl::Duration deadline) override;
   void Detach(const supervisor::InstanceKey& key) override;
 

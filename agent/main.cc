@@ -40,7 +40,7 @@ config::Config LoadConfig(const std::vector<std::string>& files) {
 int CheckConfig(const Options& options) {
   const Identity user = DescribeUid(geteuid(), getegid());
   const absl::StatusOr<std::vector<std::string>> files =
-      ConfigFiles(options, user.home);
+      ConfigFiles(options, HomeFolder(user.home));
   if (!files.ok()) {
     fprintf(stderr, "apm-agent: %s\n",
             std::string(files.status().message()).c_str());
@@ -77,8 +77,8 @@ absl::StatusOr<Setup> Prepare(const Options& options) {
   Setup setup;
   setup.daemon_user = DescribeUid(geteuid(), getegid());
   setup.log_file = options.log_file;
-  APM_ASSIGN_OR_RETURN(setup.config_files,
-                       ConfigFiles(options, setup.daemon_user.home));
+  const std::string home = HomeFolder(setup.daemon_user.home);
+  APM_ASSIGN_OR_RETURN(setup.config_files, ConfigFiles(options, home));
   setup.config = LoadConfig(setup.config_files);
   log::SetLevel(setup.config.daemon.log_level);
   CollectDiagnostics(setup.config, setup.warnings);
@@ -86,9 +86,9 @@ absl::StatusOr<Setup> Prepare(const Options& options) {
   setup.socket = options.socket;
   if (setup.socket.empty()) setup.socket = setup.config.daemon.socket;
   if (setup.socket.empty()) setup.socket = kDefaultSocket;
-  setup.state_dir =
-      StateDir(options, setup.config.daemon.state_dir, setup.daemon_user.home);
+  setup.state_dir = StateDir(options, setup.config.daemon.state_dir, home);
   APM_RETURN_IF_ERROR(MakePrivateFolder(setup.state_dir));
+  setup.log_dir = LogDir(options, setup.state_dir);
 
   for (const std::string& name : setup.config.daemon.allow_groups) {
     const absl::StatusOr<gid_t> gid = FindGroup(name);

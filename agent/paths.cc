@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ namespace apm::agent {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr char kSystemStateDir[] = "/var/lib/apm";
 
 bool Exists(const std::string& path) {
   std::error_code ignored;
@@ -50,6 +53,12 @@ std::string FindConnectors(const std::string& program_folder) {
     if (!error) return folder.string();
   }
   return "";
+}
+
+std::string HomeFolder(const std::string& by_user_database) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before other threads start.
+  const char* home = getenv("HOME");
+  return home != nullptr && *home == '/' ? home : by_user_database;
 }
 
 absl::StatusOr<std::vector<std::string>> ConfigFiles(const Options& options,
@@ -90,10 +99,15 @@ std::string StateDir(const Options& options, const std::string& configured,
   std::string folder =
       options.state_dir.empty() ? configured : options.state_dir;
   if (folder.empty()) {
-    folder = options.system ? "/var/lib/apm" : home + "/.apm";
+    folder = options.system ? kSystemStateDir : home + "/.apm";
   }
   std::error_code ignored;
   return fs::absolute(folder, ignored).lexically_normal().string();
+}
+
+std::string LogDir(const Options& options, const std::string& state_dir) {
+  const bool by_default = options.system && state_dir == kSystemStateDir;
+  return by_default ? "/var/log/apm" : state_dir + "/logs";
 }
 
 absl::Status MakePrivateFolder(const std::string& folder) {
@@ -101,7 +115,11 @@ absl::Status MakePrivateFolder(const std::string& folder) {
   fs::create_directories(fs::path(folder).parent_path(), error);
   if (mkdir(folder.c_str(), 0700) == 0) return absl::OkStatus();
   if (errno != EEXIST) {
-    return ErrnoStatus(errno, absl::StrFormat("create folder '%s'", folder));
+    const int cause = error ? error.value() : errno;
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "create the state folder '%s': %s; name one that you may write to with "
+        "--state-dir",
+        folder, ErrnoText(cause)));
   }
   struct stat info {};
   if (stat(folder.c_str(), &info) != 0) {

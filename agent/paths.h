@@ -19,6 +19,10 @@ absl::StatusOr<std::string> ProgramFolder();
 // programs, or in ../share/apm. Empty if neither exists.
 std::string FindConnectors(const std::string& program_folder);
 
+// What "~" stands for, as in the keeper and in shells: HOME, else the folder
+// of the user database.
+std::string HomeFolder(const std::string& by_user_database);
+
 // The files to load, absolute, in order: those of --config, which must exist;
 // else the defaults that do. With --state-dir nothing outside of it is a
 // default.
@@ -28,6 +32,9 @@ absl::StatusOr<std::vector<std::string>> ConfigFiles(const Options& options,
 // The folder for state and logs; `configured` is the configuration's.
 std::string StateDir(const Options& options, const std::string& configured,
                      const std::string& home);
+
+// Where workers' log files are.
+std::string LogDir(const Options& options, const std::string& state_dir);
 
 // Creates `folder` (0700) and those above it if need be.
 // kFailedPrecondition if it is there and others may write to it.

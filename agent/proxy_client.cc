@@ -109,9 +109,11 @@ void ProxyClient::Ready(const LinkKey& link) {
   Send(message);
 }
 
-void ProxyClient::Drain(const LinkKey& link, absl::Duration deadline) {
+void ProxyClient::Drain(const LinkKey& link, bool for_good,
+                        absl::Duration deadline) {
   pb::ToProxy message;
   SetLink(link, *message.mutable_drain_worker());
+  message.mutable_drain_worker()->set_for_good(for_good);
   message.mutable_drain_worker()->set_deadline_ms(
       static_cast<uint32_t>(absl::ToInt64Milliseconds(deadline)));
   Send(message);

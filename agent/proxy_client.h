@@ -82,7 +82,8 @@ class ProxyClient {
   void Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
               int stray_pipe);
   void Ready(const LinkKey& link);
-  void Drain(const LinkKey& link, absl::Duration deadline);
+  // `for_good`: its clients find no other process in its place.
+  void Drain(const LinkKey& link, bool for_good, absl::Duration deadline);
   void Detach(const LinkKey& link);
 
  private:

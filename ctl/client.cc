@@ -79,7 +79,8 @@ struct Client::Stubs {
     }
     if (status.error_code() == grpc::DEADLINE_EXCEEDED) {
       return absl::DeadlineExceededError(absl::StrCat(
-          "no answer within ", absl::FormatDuration(timeout),
+          "no answer within ",
+          absl::FormatDuration(absl::Ceil(timeout, absl::Milliseconds(1))),
           "; what was asked for may still happen: look with apmctl list, or "
           "wait longer with --timeout"));
     }

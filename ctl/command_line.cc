@@ -16,6 +16,7 @@
 #include <absl/strings/string_view.h>
 #include <absl/time/time.h>
 
+#include "base/version.h"
 #include "ctl/exit_code.h"
 
 #include <CLI/CLI.hpp>
@@ -41,7 +42,8 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& flags,
             }
           },
           help)
-      ->type_name("TIME");
+      ->type_name("TIME")
+      ->take_last();
 }
 
 bool WantsColors(bool no_color) {
@@ -50,6 +52,24 @@ bool WantsColors(bool no_color) {
   return !no_color && (forbidden == nullptr || *forbidden == '\0') &&
          (terminal == nullptr || std::string_view(terminal) != "dumb") &&
          isatty(STDOUT_FILENO) != 0;
+}
+
+// CLI11's own check prints the range of a double.
+std::string IsPositive(const std::string& number) {
+  if (!number.starts_with('-') && number != "0") return "";
+  return "'" + number + "' is less than 1";
+}
+
+// CLI11 complains that a command is missing before it looks at what stands in
+// its place.
+std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
+  if (std::string_view(error.what()) != "A subcommand is required") {
+    return error.what();
+  }
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (unknown.empty()) return "a command is missing";
+  return (unknown.front().starts_with('-') ? "no option '" : "no command '") +
+         unknown.front() + "'";
 }
 
 // Builds the grammar around one CommandLine, which parsing fills.
@@ -92,7 +112,7 @@ class Grammar {
     }
     run->arguments.insert(run->arguments.end(), rest.begin(), rest.end());
     if (!run->program.empty()) return;
-    if (run->arguments.empty()) throw CLI::RequiredError("program");
+    if (run->arguments.empty()) throw CLI::RequiredError("PROGRAM");
     run->program = run->arguments.front();
     run->arguments.erase(run->arguments.begin());
   }
@@ -118,16 +138,21 @@ class Grammar {
     app_.add_option("--socket", globals_.socket,
                     "The agent's socket: @NAME or PATH")
         ->envname("APM_SOCKET")
+        ->take_last()
         ->capture_default_str();
     AddDuration(app_, "--timeout", globals_.timeout,
                 "How long to wait for an answer [30s]");
     app_.add_option("-o,--output", json_, "table or json")
         ->check(CLI::IsMember({"table", "json"}))
+        ->take_last()
         ->type_name("FORMAT");
+    app_.set_version_flag("--version", std::string("apmctl ") + kVersion,
+                          "Print the version");
     app_.add_flag("--no-color", no_color_, "No colors, as with NO_COLOR set");
     app_.add_option("--daemon-user", globals_.daemon_user,
                     "Trust an agent that this user runs")
         ->envname("APM_DAEMON_USER")
+        ->take_last()
         ->type_name("NAME");
   }
 
@@ -138,12 +163,12 @@ class Grammar {
 
   void AddInfo() {
     CLI::App& sub = Add("info", "Everything about one worker", info_);
-    sub.add_option("name", info_.name, "web")->required();
+    sub.add_option("NAME", info_.name, "web")->required();
   }
 
   void AddLogs() {
     CLI::App& sub = Add("logs", "What a worker has printed", logs_);
-    sub.add_option("name", logs_.name, "web, or web/0 for one instance")
+    sub.add_option("NAME", logs_.name, "web, or web/0 for one instance")
         ->required();
     sub.add_option("-n,--lines", logs_.lines, "How many lines")
         ->check(CLI::Range(size_t{1}, kMaxLogLines))
@@ -159,9 +184,9 @@ class Grammar {
     sub.footer(
         "What follows -- is for the program, dashes and all:\n"
         "  apmctl run ./server.py --server 127.0.0.1:8080 -- --verbose");
-    sub.add_option("program", run_.program,
+    sub.add_option("PROGRAM", run_.program,
                    "A program, or a .js .py .php .pl .lua .rb .sh file");
-    sub.add_option("arguments", run_.arguments, "For the program");
+    sub.add_option("ARGUMENTS", run_.arguments, "For the program");
     sub.add_option("--name", run_.name, "The worker's name [the program's]");
     sub.add_option("--server,--listen", run_.servers,
                    "Where clients reach it: host:port, a path, a URL")
@@ -169,7 +194,7 @@ class Grammar {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name("ADDRESS");
     sub.add_option("-i,--instances", run_.instances, "How many processes")
-        ->check(CLI::PositiveNumber)
+        ->check(IsPositive)
         ->capture_default_str();
     sub.add_option_function<std::vector<std::string>>(
            "--env",
@@ -202,7 +227,7 @@ class Grammar {
 
   void AddOperate(Verb verb, const std::string& name, const std::string& help) {
     CLI::App& sub = *app_.add_subcommand(name, help);
-    sub.add_option("names", operate_.names, "web, or web/0 for one instance")
+    sub.add_option("NAME", operate_.names, "web, or web/0 for one instance")
         ->required();
     if (verb != Verb::kDelete) {
       sub.add_flag("--no-wait", operate_.no_wait,
@@ -220,7 +245,7 @@ class Grammar {
     config.fallthrough();
     CLI::App& check =
         *config.add_subcommand("check", "Say everything that is wrong in them");
-    check.add_option("files", config_check_.files,
+    check.add_option("FILE", config_check_.files,
                      "Files to check [those the agent would read]");
     check.add_flag("--strict", config_check_.strict, "Warnings are errors");
     check.callback([this] { line_.command = config_check_; });
@@ -258,9 +283,13 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(int argc,
   } catch (const CLI::CallForHelp&) {
     fputs(grammar.app().help().c_str(), stdout);
     return ExitCode::kDone;
+  } catch (const CLI::CallForVersion& version) {
+    puts(version.what());
+    return ExitCode::kDone;
   } catch (const CLI::ParseError& error) {
     const auto chosen = grammar.app().get_subcommands();
-    fprintf(stderr, "apmctl: %s; see: apmctl %s%s--help\n", error.what(),
+    fprintf(stderr, "apmctl: %s; see: apmctl %s%s--help\n",
+            Explain(grammar.app(), error).c_str(),
             chosen.empty() ? "" : chosen.front()->get_name().c_str(),
             chosen.empty() ? "" : " ");
     return ExitCode::kUsage;

@@ -14,6 +14,8 @@ ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return ExitCode::kDone;
+    case absl::StatusCode::kInvalidArgument:
+      return ExitCode::kUsage;
     case absl::StatusCode::kNotFound:
       return ExitCode::kNoSuchWorker;
     case absl::StatusCode::kUnavailable:

@@ -9,7 +9,7 @@ namespace apm::ctl {
 enum class ExitCode : int {
   kDone = 0,
   kFailed = 1,  // The agent tried, and it did not work.
-  kUsage = 2,   // The command line is wrong; nothing was tried.
+  kUsage = 2,   // What was typed is wrong; nothing was tried.
   kNoSuchWorker = 3,
   kNoAgent = 4,           // Nobody answers on the socket.
   kPermissionDenied = 5,  // The agent refuses the caller, or he the agent.

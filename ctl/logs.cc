@@ -51,11 +51,10 @@ ExitCode Run(const LogsCommand& command, const Globals& globals) {
 
   const std::string worker = command.name.substr(0, command.name.find('/'));
   for (const v1::LogLine& line : log->lines()) {
-    fputs((globals.output == Output::kJson
-               ? LogLineJson(worker, line)
-               : LineText(worker, line, command.timestamps))
-              .c_str(),
-          stdout);
+    const std::string text = globals.output == Output::kJson
+                                 ? LogLineJson(worker, line)
+                                 : LineText(worker, line, command.timestamps);
+    fwrite(text.data(), 1, text.size(), stdout);  // There may be zeros in it.
   }
   return ExitCode::kDone;
 }

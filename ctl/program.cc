@@ -116,7 +116,8 @@ absl::StatusOr<Program> ResolveProgram(std::string_view typed,
   auto found = FindInPath(typed, folder, path);
   if (!found) {
     return Refuse(std::string(typed),
-                  "is not in PATH; write ./ before a file of this folder");
+                  "it is not in PATH; for a file of this folder write "
+                  "./ before its name");
   }
   program.exec = *std::move(found);
   return program;

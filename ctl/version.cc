@@ -1,5 +1,7 @@
 // apmctl version: of apmctl itself; the agent's is in `apmctl status`.
 
+#include "base/version.h"
+
 #include <stdio.h>
 
 #include "ctl/commands.h"
@@ -10,9 +12,9 @@ namespace apm::ctl {
 
 ExitCode Run(const VersionCommand& /*command*/, const Globals& globals) {
   if (globals.output == Output::kJson) {
-    fputs(VersionJson(APM_VERSION).c_str(), stdout);
+    fputs(VersionJson(kVersion).c_str(), stdout);
   } else {
-    puts("apmctl " APM_VERSION);
+    printf("apmctl %s\n", kVersion);
   }
   return ExitCode::kDone;
 }

@@ -39,7 +39,7 @@ class AgentCommands {
   virtual void AttachWorker(const upstream::InstanceKey& key,
                             upstream::WorkerPipes pipes) = 0;
   virtual void WorkerReady(const upstream::InstanceKey& key) = 0;
-  virtual void DrainWorker(const upstream::InstanceKey& key,
+  virtual void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                            absl::Duration deadline) = 0;
   virtual void DetachWorker(const upstream::InstanceKey& key) = 0;
   virtual void UseCounters(UniqueFd memfd, uint32_t slots) = 0;

@@ -71,8 +71,9 @@ absl::Status Bind(int socket, const UnixAddress& address) {
     return absl::AlreadyExistsError(
         absl::StrCat(address.text, " is held by another process", kNextStep));
   }
-  return ErrnoStatus(error,
-                     absl::StrCat("bind control socket '", address.text, "'"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "bind control socket '", address.text, "': ", ErrnoText(error),
+      "; choose another socket: --socket @NAME or PATH"));
 }
 
 }  // namespace

@@ -50,7 +50,11 @@ absl::Status RedirectStdio(const std::string& log_file) {
   const UniqueFd log(open(log_file.c_str(),
                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
                           0640));
-  if (!log) return ErrnoStatus(errno, "open log file '" + log_file + "'");
+  if (!log) {
+    return absl::FailedPreconditionError("open log file '" + log_file +
+                                         "': " + ErrnoText(errno) +
+                                         "; choose another with --log-file");
+  }
   dup2(log.get(), STDOUT_FILENO);
   dup2(log.get(), STDERR_FILENO);
   return absl::OkStatus();
@@ -106,7 +110,11 @@ absl::StatusOr<std::string> ClaimPidFile(const Options& options) {
       LogWarning("no PID file is written: HOME is not set; use --pid-file");
       return path;
     }
-    mkdir(path.substr(0, path.rfind('/')).c_str(), 0700);
+    // The folder and those above it; whether that worked is seen below.
+    for (size_t end = path.find('/', 1); end != std::string::npos;
+         end = path.find('/', end + 1)) {
+      mkdir(path.substr(0, end).c_str(), 0700);
+    }
   }
   if (const pid_t pid = RunningKeeper(path); pid != 0) {
     return absl::AlreadyExistsError(

@@ -16,6 +16,8 @@
 namespace apm::keeper {
 namespace {
 
+constexpr std::string_view kSystemLogFile = "/var/log/apm.log";
+
 struct Known {
   std::string_view name;
   bool has_value;
@@ -91,6 +93,11 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> args) {
     }
     APM_ASSIGN_OR_RETURN(const std::string value, TakeValue(*known, args));
     Apply(*known, value, options);
+  }
+  if (options.system && options.state_dir.empty() &&
+      !seen.contains("--log-file")) {
+    Apply(*std::ranges::find(kKnown, "--log-file", &Known::name),
+          std::string(kSystemLogFile), options);
   }
   return options;
 }

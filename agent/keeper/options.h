@@ -25,7 +25,8 @@ inline constexpr std::string_view kUsage =
     "  --config FILE          read FILE; may be repeated\n"
     "  --socket @NAME|PATH    control socket (default: @apm)\n"
     "  --state-dir DIR        keep everything below DIR\n"
-    "  --log-file FILE|-      append the log to FILE (default: -, stderr)\n"
+    "  --log-file FILE|-      append the log to FILE (default: -, stderr;\n"
+    "                         with --system: /var/log/apm.log)\n"
     "  --pid-file FILE        default: DIR/apm.pid or ~/.apm/apm.pid\n"
     "  --system               use the folders of the system service\n";
 

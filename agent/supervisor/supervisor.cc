@@ -101,10 +101,9 @@ Worker* Supervisor::ResolveToStart(const Target& target, const Done& done) {
   Worker* const worker = Resolve(target, done);
   if (worker == nullptr || (!shut_down_ && !worker->deleting())) return worker;
   environment_->completed.emplace_back(
-      done, absl::UnavailableError(
-                shut_down_ ? "the agent is shutting down"
-                           : absl::StrFormat("worker '%s' is being deleted",
-                                             target.worker)));
+      done, shut_down_ ? absl::UnavailableError("the agent is shutting down")
+                       : absl::FailedPreconditionError(absl::StrFormat(
+                             "worker '%s' is being deleted", target.worker)));
   return nullptr;
 }
 

@@ -377,9 +377,7 @@ void Connection::OnDeadline() {
 }
 
 void Connection::BeginDrain() {
-  if (state_ == State::kWebSocket) {
-    websocket_->GoAway(websocket::CloseCode::kGoingAway);
-  }
+  if (state_ == State::kWebSocket) websocket_->BeginDrain();
   if (state_ == State::kReading) Mark();  // Flush() closes what is idle.
 }
 

@@ -89,6 +89,8 @@ class HttpExchange final : public upstream::SessionPeer {
                       std::string_view reason) override;
   void OnWorkerLost(upstream::Loss loss) override;
   void OnWorkerWritable() override;
+  void OnDrain(const upstream::DrainOrder&) override {}
+  void OnWorkerDrained() override {}
   void OnDrainDeadline() override {}
   bool MayRetry() const override;
 

@@ -55,7 +55,7 @@ class Shard final : public proxy::AgentCommands,
   void AttachWorker(const upstream::InstanceKey& key,
                     upstream::WorkerPipes pipes) override;
   void WorkerReady(const upstream::InstanceKey& key) override;
-  void DrainWorker(const upstream::InstanceKey& key,
+  void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                    absl::Duration deadline) override;
   void DetachWorker(const upstream::InstanceKey& key) override;
   void UseCounters(UniqueFd memfd, uint32_t slots) override;

@@ -69,8 +69,9 @@ class Instance final : public ipc::WorkerLink::Handler {
   // The agent counts it as ready.
   void MarkReady() { ready_ = true; }
 
-  // No new sessions; reports when none is left, or at the deadline.
-  void Drain(absl::Duration deadline);
+  // No new sessions; WebSockets end. Reports when no session is left, or at
+  // the deadline. `for_good`: nobody takes this instance's place.
+  void Drain(bool for_good, absl::Duration deadline);
 
   // Reads what the worker has left. REQUIRES: not called from a callback of
   // the link.
@@ -98,8 +99,11 @@ class Instance final : public ipc::WorkerLink::Handler {
   void OnHello(const ipc::WorkerHead& head);
   void OnSessionFrame(Session& session, const ipc::WorkerHead& head,
                       std::string_view payload);
+  void WriteLog(const ipc::WorkerHead& head);
+  void CheckMetric(const ipc::WorkerHead& head);
   void SaveData(Session& session, std::string_view json);
   void ReturnCredit(Session& session);
+  void DrainWebSockets(bool for_good);
   void ReportDrained();
 
   UpstreamContext& context_;

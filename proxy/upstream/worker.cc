@@ -153,9 +153,10 @@ void Worker::MarkReady(const InstanceKey& key) {
   DispatchQueued();
 }
 
-void Worker::Drain(const InstanceKey& key, absl::Duration deadline) {
+void Worker::Drain(const InstanceKey& key, bool for_good,
+                   absl::Duration deadline) {
   if (Instance* instance = Find(key); instance != nullptr) {
-    instance->Drain(deadline);
+    instance->Drain(for_good, deadline);
     DispatchQueued();  // It may have been the last one that was proven.
   } else {
     context_.events.OnDrained(key, 0);

@@ -61,7 +61,7 @@ class Worker {
   // Attaching a key that is there already keeps the link there is.
   absl::Status Attach(const InstanceKey& key, WorkerPipes pipes);
   void MarkReady(const InstanceKey& key);
-  void Drain(const InstanceKey& key, absl::Duration deadline);
+  void Drain(const InstanceKey& key, bool for_good, absl::Duration deadline);
   void Detach(const InstanceKey& key);
 
   bool idle() const { return instances_.empty() && queue_.empty(); }

@@ -81,9 +81,26 @@ def test_status_without_an_agent_is_an_answer_too(programs):
     assert result.stdout == f'{{"running":false,"socket":"{name}"}}\n'
 
 
+@pytest.mark.parametrize("words, line", [
+    (["explode"], "apmctl: no command 'explode'; see: apmctl --help"),
+    ([], "apmctl: a command is missing; see: apmctl --help"),
+    (["config"], "apmctl: a command is missing; see: apmctl config --help"),
+    (["stop"], "apmctl: NAME is required; see: apmctl stop --help"),
+    (["run", "sleep", "-i", "0"], "apmctl: --instances: '0' is less than 1; see: apmctl run --help"),
+])
+def test_wrong_usage_says_what_is_wrong(programs, words, line):
+    result = run_apmctl(programs.apmctl, new_socket(), *words)
+    assert (result.returncode, result.stderr) == (USAGE, line + "\n")
+
+
+def test_the_last_of_two_options_counts(programs):
+    result = run_apmctl(programs.apmctl, new_socket(), "--timeout", "1s", "--timeout", "2s", "--version")
+    assert (result.returncode, result.stdout[:7]) == (DONE, "apmctl ")
+
+
 def test_a_bad_socket_name_is_refused(programs):
     result = run_apmctl(programs.apmctl, "relative.sock", "list")
-    assert result.returncode == FAILED
+    assert result.returncode == USAGE
     assert "write @NAME or an absolute path" in result.stderr
 
 

@@ -64,6 +64,14 @@ def test_a_worker_of_an_operator_runs_as_the_operator(agent):
     agent.ctl("delete", "theirs")
 
 
+def test_an_operator_gets_no_port_of_root_through_the_agent(agent):
+    refused = agent.ctl("run", "/bin/sleep", "--name", "low", "--cwd", "/", "--server", "127.0.0.1:81", "--", "1000",
+                        check=False, user=NOBODY, groups=[GROUP.gr_gid])
+    assert refused.code == 5, refused
+    assert "below 1024" in refused.err
+    assert "low" not in agent.workers()
+
+
 def test_a_path_owned_by_a_user_runs_as_that_user():
     agent = Agent(plain("owned", "sleep 1000", "path ./app;"))
     app = agent.folder / "app"

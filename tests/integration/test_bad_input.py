@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 
 import pytest
 from blocks import node, plain
@@ -183,6 +184,9 @@ def test_a_bad_block_disables_that_worker_alone(block, words):
         for word in words:
             assert word in checked.out + checked.err, checked
         assert "a" not in agent.workers()
+        refused = agent.ctl("start", "a", check=False)
+        assert refused.code == 3
+        assert "disabled by errors" in refused.err and "config check" in refused.err
 
 
 def test_a_bad_optional_value_is_a_warning_and_the_worker_runs():
@@ -239,6 +243,30 @@ def test_a_missing_configuration_ends_the_daemon_with_words():
     assert agent.keeper.wait(30) == 1
     assert "does not exist" in agent.read_log()
     agent.keeper = None
+
+
+def test_a_folder_below_one_that_is_not_there_is_made():
+    agent = Agent()
+    agent.state = agent.folder / "not/there/yet"
+    with agent:
+        assert (agent.state / "apm.pid").read_text() == f"{agent.keeper.pid}\n"
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--state-dir", "/dev/null/x"], "--state-dir"),
+    (["--socket", "/no/such/folder/apm.sock"], "--socket"),
+    (["--log-file", "/no/such/folder/apm.log"], "--log-file"),
+])
+def test_what_cannot_be_made_names_the_option_to_change(options, words):
+    agent = Agent()
+    command = [agent.bin / "apm-keeper", "--state-dir", agent.state, "--socket", agent.socket]
+    for name in options[::2]:
+        if name in command:
+            at = command.index(name)
+            del command[at:at + 2]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert words in done.stderr
 
 
 def test_json_is_printable_whatever_the_worker_says(agent):

@@ -354,3 +354,19 @@ def test_the_access_log_has_a_line_a_request_and_no_forged_ones():
         assert line.startswith("127.0.0.1 - - [")
         assert ('] "GET /a HTTP/1.1" 200 5 "http://b/" "\\x22evil\\x5C" 0.'
                 in line)
+
+
+def test_heads_and_bodies_of_requests_are_counted_as_bytes_in(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    get = b"GET /counted HTTP/1.1\r\nHost: a\r\n\r\n"
+    client.send(get)
+    worker.expect_session().answer(b"ok")
+    client.response()
+    assert proxy.counters.worker("bytes_in") == len(get)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    client.send(post + b"body")
+    session = worker.expect_session()
+    worker.expect_data(session)
+    assert proxy.counters.worker("bytes_in") == len(get + post) + 4
+    session.answer()
+    client.response()

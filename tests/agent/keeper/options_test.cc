@@ -49,6 +49,15 @@ TEST(OptionsTest, ForwardsWhatConfiguresTheAgentInOrder) {
                           "--log-file=-", "--state-dir=s"));
 }
 
+TEST(OptionsTest, TheSystemServiceHasALogFile) {
+  const Options options = Parse({"--system"}).value();
+  EXPECT_EQ(options.log_file, "/var/log/apm.log");
+  EXPECT_THAT(options.agent_args,
+              ElementsAre("--system", "--log-file=/var/log/apm.log"));
+  EXPECT_EQ(Parse({"--system", "--log-file=-"}).value().log_file, "-");
+  EXPECT_EQ(Parse({"--system", "--state-dir=/x"}).value().log_file, "-");
+}
+
 TEST(OptionsTest, SaysWhichArgumentIsWrong) {
   EXPECT_EQ(ErrorOf({"--colour=red"}), "option '--colour' is unknown");
   EXPECT_EQ(ErrorOf({"-c"}), "option '-c' is unknown");

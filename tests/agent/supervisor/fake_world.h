@@ -39,14 +39,17 @@ struct FakeProcesses final : Processes {
 struct FakeTraffic final : Traffic {
   void Attach(const InstanceKey& key) override { Note("attach", key); }
   void Ready(const InstanceKey& key) override { Note("ready", key); }
-  void Drain(const InstanceKey& key, absl::Duration) override {
+  void Drain(const InstanceKey& key, StopReason reason,
+             absl::Duration) override {
     Note("drain", key);
+    drain_reasons.push_back(reason);
   }
   void Detach(const InstanceKey& key) override { Note("detach", key); }
   void Note(const char* what, const InstanceKey& key) {
     calls.push_back(what + (" " + std::to_string(key.generation)));
   }
   std::vector<std::string> calls;
+  std::vector<StopReason> drain_reasons;
 };
 
 // "web/0 starting -> ready".

@@ -265,6 +265,17 @@ TEST_F(InstanceTest, StopDrainsAPipeProcessFirst) {
               ElementsAre("attach 1", "ready 1", "drain 1", "detach 1"));
 }
 
+TEST_F(InstanceTest, TrafficHearsWhetherAnotherProcessFollows) {
+  const InstanceKey key = Up(Pipe())[0];
+  supervisor_.Restart(kWeb, [](absl::Status) {});
+  supervisor_.OnDrained(key);
+  Exit(key, 0);
+  Spawn(Latest());
+  supervisor_.Stop(kWeb, [](absl::Status) {});
+  EXPECT_THAT(traffic_.drain_reasons,
+              ElementsAre(StopReason::kReplaced, StopReason::kForGood));
+}
+
 TEST_F(InstanceTest, ADrainThatIsNotAnsweredEndsAtItsDeadline) {
   const InstanceKey key = Up(Pipe())[0];
   supervisor_.Stop(kWeb, [](absl::Status) {});

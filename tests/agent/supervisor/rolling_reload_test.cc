@@ -48,6 +48,7 @@ TEST_F(RollingReloadTest, TheOldProcessDrainsOnlyWhenTheNewOneIsReady) {
   supervisor_.OnHello(fresh, "");
   EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "ready 1", "attach 2",
                                           "ready 2", "drain 1"));
+  EXPECT_THAT(traffic_.drain_reasons, ElementsAre(StopReason::kReplaced));
   EXPECT_EQ(Instance0().generation, fresh.generation);
   EXPECT_TRUE(reload_.open());
   EndsItsSessions(old);

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -132,6 +133,26 @@ TEST_F(CommandTest, StartDuringAStopStartsWhenItHasStopped) {
   EXPECT_THAT(start.status(), IsOk());
 }
 
+// After a proxy's death: the end of the process that lost its link is not the
+// outcome of the start.
+TEST_F(CommandTest, StartOfWhatIsEndingWaitsForTheNextProcess) {
+  for (const RestartPolicy policy :
+       {RestartPolicy::kAlways, RestartPolicy::kOnFailure}) {
+    WorkerSpec spec = Pipe();
+    spec.name = policy == RestartPolicy::kAlways ? "web" : "once";
+    spec.restart = policy;
+    const InstanceKey key = Up(spec)[0];
+    supervisor_.OnLinkLost(key);
+    Outcome start;
+    supervisor_.Start({spec.name, std::nullopt}, start.Callback());
+    Exit(key, 0);
+    EXPECT_TRUE(start.open());
+    Spawn(Latest());
+    timers_.AdvanceBy(absl::Seconds(1));
+    EXPECT_THAT(start.status(), IsOk());
+  }
+}
+
 TEST_F(CommandTest, AStopAfterThatStartWins) {
   const InstanceKey key = Up(Plain())[0];
   Outcome start;
@@ -192,7 +213,8 @@ TEST_F(CommandTest, WhatIsBeingDeletedCannotBeStarted) {
   supervisor_.Delete("web", [](absl::Status) {});
   Outcome start;
   supervisor_.Start(kWeb, start.Callback());
-  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kUnavailable));
+  // Not kUnavailable: that is what clients call an agent they cannot reach.
+  EXPECT_THAT(start.status(), StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(supervisor_.Add(Plain()),
               StatusIs(absl::StatusCode::kAlreadyExists));
   Exit(key, 0);
