@@ -166,7 +166,7 @@ void WebSocketSession::OnWorkerFrame(const ipc::WorkerHead& head,
   if (raw) {
     socket_.output().append(payload);
   } else if (head.command == ipc::WorkerCommand::kWrite &&
-             state_ == State::kOpen) {
+             (state_ == State::kOpen || state_ == State::kLastAnswers)) {
     // The first write may only choose a sub-protocol.
     if (!first || !payload.empty()) SendMessage(head, payload);
   }
@@ -190,6 +190,11 @@ void WebSocketSession::SendMessage(const ipc::WorkerHead& head,
   websocket::AppendMessage(is_text, payload, socket_.output());
   record_.AddBody(payload.size());
   Add(worker().counters().bytes_out, payload.size());
+  if (unanswered_ != 0) --unanswered_;
+  // At the next turn: there may be more in this one.
+  if (state_ == State::kLastAnswers && unanswered_ == 0) {
+    deadline_ = context_.loop.Now();
+  }
 }
 
 void WebSocketSession::OnWorkerClosed(std::optional<int> code,
@@ -214,6 +219,9 @@ void WebSocketSession::OnWorkerClosed(std::optional<int> code,
     case State::kRaw:
       Finish(101);
       return;
+    case State::kLastAnswers:
+      AnswerClose();
+      return;
     case State::kClosing:
     case State::kDone:
       return;
@@ -227,6 +235,8 @@ void WebSocketSession::OnWorkerLost(upstream::Loss loss) {
     StartClosing(Number(planned ? leave_code_ : CloseCode::kInternalError), {});
   } else if (state_ == State::kRaw) {
     Finish(101);
+  } else if (state_ == State::kLastAnswers) {
+    AnswerClose();
   } else if (state_ != State::kClosing && state_ != State::kDone) {
     Refuse(502, "the worker ended before it answered");
   }
@@ -277,9 +287,15 @@ void WebSocketSession::StartClosing(uint16_t code, std::string_view reason) {
   owner_.OnWebSocketProgress();
 }
 
+void WebSocketSession::AnswerClose() {
+  EndSession("closed by the client");
+  websocket::AppendClose(Number(parser_.close_code()), {}, socket_.output());
+  Finish(101);
+}
+
 bool WebSocketSession::input_paused() const {
   return input_paused_ || state_ == State::kQueued ||
-         state_ == State::kAnnounced;
+         state_ == State::kAnnounced || state_ == State::kLastAnswers;
 }
 
 void WebSocketSession::OnWorkerWritable() { Resume(); }
@@ -321,6 +337,14 @@ void WebSocketSession::PumpInput() {
       case websocket::FrameParser::Event::kPong:
         break;
       case websocket::FrameParser::Event::kClose:
+        if (state_ == State::kOpen && unanswered_ != 0) {
+          // Without anything in between, the worker would have answered what
+          // came before the close first (RFC 6455 5.5.1 lets us wait).
+          state_ = State::kLastAnswers;
+          deadline_ = heard_at_ + context_.limits.ws_accept_wait;
+          return;
+        }
+        [[fallthrough]];
       case websocket::FrameParser::Event::kError: {
         const bool failed = event == websocket::FrameParser::Event::kError;
         EndSession(failed ? "protocol error" : "closed by the client");
@@ -343,6 +367,7 @@ bool WebSocketSession::DeliverMessage() {
       session_->id(),
       parser_.is_text() ? ipc::DataType::kText : ipc::DataType::kBinary,
       payload, session_->instance->Output());
+  ++unanswered_;
   if (appended.ok()) return true;
   EndSession("message too large");
   StartClosing(Number(CloseCode::kMessageTooBig), {});
@@ -384,6 +409,9 @@ void WebSocketSession::OnDeadline(absl::Duration now) {
               ? ping_at_
               : std::min(ping_at_, heard_at_ + context_.limits.ws_dead_after);
       owner_.OnWebSocketProgress();
+      return;
+    case State::kLastAnswers:
+      AnswerClose();
       return;
     case State::kClosing:
       Finish(101);

@@ -95,6 +95,7 @@ class WebSocketSession final : public upstream::SessionPeer {
     kAnnounced,
     kOpen,
     kRaw,
+    kLastAnswers,  // The client closed; it may still get what it asked for.
     kClosing,
     kDone
   };
@@ -108,6 +109,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   void LeaveAfter(absl::Duration wait);
   void Leave();
   void StartClosing(uint16_t code, std::string_view reason);
+  void AnswerClose();
   void EndSession(std::string_view reason);
   void Finish(int status);
   std::string_view ChooseProtocol(const ipc::WorkerHead& head) const;
@@ -126,6 +128,7 @@ class WebSocketSession final : public upstream::SessionPeer {
   std::vector<std::string> offered_protocols_;
   websocket::FrameParser parser_;
   bool opened_ = false;
+  uint32_t unanswered_ = 0;  // Messages of the client without one in return.
   bool input_paused_ = false;
   absl::Duration heard_at_;
   absl::Duration ping_at_;

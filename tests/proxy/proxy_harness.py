@@ -349,6 +349,10 @@ class Client:
                    f"Sec-WebSocket-Key: {key}\r\n{headers}\r\n").encode())
 
     def ws_send(self, payload, opcode=1, final=True, masked=True):
+        self.send(self.ws_frame(payload, opcode, final, masked))
+
+    @staticmethod
+    def ws_frame(payload, opcode=1, final=True, masked=True):
         if isinstance(payload, str):
             payload = payload.encode()
         head = bytes([(0x80 if final else 0) | opcode])
@@ -363,7 +367,7 @@ class Client:
             mask = b"\x11\x22\x33\x44"
             head += mask
             payload = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-        self.send(head + payload)
+        return head + payload
 
     def ws_receive(self):
         """(opcode, payload) of the next frame; of a close (8, code, reason)."""

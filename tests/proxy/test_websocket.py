@@ -217,6 +217,28 @@ def test_the_client_closes_and_the_worker_is_told_once(proxy):
     worker.nothing_more()
 
 
+def test_a_message_before_the_close_still_gets_its_answers(proxy):
+    worker, client, session = opened(proxy)
+    client.send(client.ws_frame("last words") +
+                client.ws_frame(struct.pack(">H", 1000), CLOSE))
+    assert worker.expect_data(session)[1] == b"last words"
+    session.write(b"one", dataType="text")
+    assert client.ws_receive() == (TEXT, b"one")
+    assert client.ws_receive() == (CLOSE, 1000, b"")
+    worker.expect_event(session)
+    assert client.closed()
+
+
+def test_a_close_waits_for_no_answer_for_long(proxy):
+    worker, client, session = opened(proxy)
+    client.send(client.ws_frame("no answer") +
+                client.ws_frame(struct.pack(">H", 4000), CLOSE))
+    worker.expect_data(session)
+    assert client.ws_receive() == (CLOSE, 4000, b"")
+    worker.expect_event(session)
+    worker.nothing_more()
+
+
 def test_a_client_that_vanishes_is_told_once(proxy):
     worker, client, session = opened(proxy)
     client.reset()
