@@ -104,7 +104,17 @@ void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
             /*keep_when_bind_fails=*/false);
   if (!admitted.ok()) return done(admitted.status());
   log::Info("worker '%s' is created", config.name);
-  Run(&supervisor::Supervisor::Start, config.name, wait, std::move(done));
+  Run(&supervisor::Supervisor::Start, config.name, wait,
+      [name = config.name,
+       done = std::move(done)](absl::StatusOr<WorkerView> view) {
+        if (absl::IsFailedPrecondition(view.status())) {
+          view = absl::FailedPreconditionError(absl::StrFormat(
+              "%s; it stays in the list: look with apmctl logs %s, remove it "
+              "with apmctl delete %s",
+              view.status().message(), name, name));
+        }
+        done(std::move(view));
+      });
 }
 
 void Agent::Start(std::string_view name, bool wait,

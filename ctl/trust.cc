@@ -1,6 +1,7 @@
 #include "ctl/trust.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -22,6 +23,14 @@ namespace apm::ctl {
 namespace {
 
 absl::Status NobodyAnswers(const std::string& socket) {
+  struct stat file {};
+  if (socket.front() == '/' && stat(socket.c_str(), &file) == 0 &&
+      !S_ISSOCK(file.st_mode)) {
+    return absl::UnavailableError(
+        absl::StrCat("'", socket,
+                     "' is not a socket; name the agent's with --socket @NAME "
+                     "or --socket PATH"));
+  }
   const std::string choice =
       socket == kDefaultSocket ? "" : absl::StrCat(" --socket ", socket);
   return absl::UnavailableError(absl::StrCat("no agent answers on '", socket,

@@ -104,6 +104,12 @@ def test_a_bad_socket_name_is_refused(programs):
     assert "write @NAME or an absolute path" in result.stderr
 
 
+def test_what_is_no_socket_is_named(programs, tmp_path):
+    result = run_apmctl(programs.apmctl, str(tmp_path), "list")
+    assert result.returncode == NO_AGENT
+    assert f"'{tmp_path}' is not a socket" in result.stderr
+
+
 def test_the_option_goes_before_the_environment(agent, programs):
     result = run_apmctl(programs.apmctl, new_socket(), "ping", "--socket", agent.socket)
     assert result.returncode == DONE

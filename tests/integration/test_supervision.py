@@ -71,6 +71,15 @@ def test_a_worker_that_cannot_start_says_why():
         assert agent.worker("ghost")["instances"][0]["pid"] == 0
 
 
+def test_a_run_that_fails_says_that_the_worker_stays_and_how_to_remove_it():
+    with Agent() as agent:
+        failed = agent.ctl("run", "false", "--name", "failing", check=False)
+        assert failed.code == 1
+        assert "apmctl logs failing" in failed.err and "apmctl delete failing" in failed.err
+        agent.ctl("delete", "failing")
+        assert agent.workers() == {}
+
+
 def test_a_directory_as_exec_is_named():
     with Agent("worker { name dir; exec /usr/bin; }\n") as agent:
         failed = agent.ctl("start", "dir", check=False)
