@@ -72,7 +72,7 @@ void Worker::Start(Index index, Done done) {
     } else if (slot.current->state() == InstanceState::kUnready &&
                !slot.incoming) {
       // Its end was coming before the command; what counts is the next one.
-      slot.current->Stop();
+      slot.current->Stop(StopReason::kReplaced);
       slot.start_pending = true;
     } else {
       slot.current->Start();
