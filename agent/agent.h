@@ -4,6 +4,9 @@
 //   control API   -> supervisor, listeners, records
 //   proxy events  -> supervisor
 //
+// agent.cc boots it and hears the keeper and the proxy; agent_commands.cc
+// answers the control API.
+//
 // It decides nothing about restarts (agent/supervisor), parses nothing
 // (agent/config) and speaks no gRPC (agent/control).
 

@@ -34,6 +34,14 @@ listeners::BindOptions OptionsFor(const WorkerRecord& record) {
   return options;
 }
 
+// The proxy knows listeners by these numbers alone: a second one of the same
+// number, which a user could search for, would take the place of the first.
+absl::Status NumberClash(const config::ListenAddress& address) {
+  return absl::AlreadyExistsError(
+      absl::StrCat("the internal number of '", address.text,
+                   "' is taken; give the worker another name"));
+}
+
 }  // namespace
 
 bool ListenerTable::IsStoredName(std::string_view name) {
@@ -56,36 +64,45 @@ absl::Status ListenerTable::Open(WorkerRecord& record) {
   std::vector<OpenListener> opened;
   for (const config::ListenAddress& address : record.config.listeners) {
     const std::string name = StoredName(record, address);
+    const uint32_t id = StableId(name);
     absl::StatusOr<listeners::BoundListener> bound =
-        absl::NotFoundError("not stored");
-    if (const auto stored = stored_.find(name); stored != stored_.end()) {
-      bound = listeners::Adopt(std::move(stored->second), address,
-                               OptionsFor(record));
-      stored_.erase(stored);
-      if (!bound.ok()) {
-        log::Warning("worker '%s': take over '%s': %s; binding it anew",
-                     record.config.name, address.text,
-                     bound.status().ToString());
-      }
-    }
-    if (!bound.ok()) bound = listeners::Bind(address, OptionsFor(record));
+        ids_.contains(id) ? NumberClash(address)
+                          : TakeOrBind(record, address, name);
     if (!bound.ok()) {
-      for (OpenListener& listener : opened) {
-        keeper_.DropFd(StoredName(record, listener.bound.address));
-        listeners::Close(std::move(listener.bound)).IgnoreError();
-      }
+      record.listeners = std::move(opened);
+      Close(record);
       return bound.status();
     }
     keeper_.PutFd(name, bound->fd.get());
-    opened.push_back(OpenListener{StableId(name), *std::move(bound)});
+    ids_.insert(id);
+    opened.push_back(OpenListener{id, *std::move(bound)});
   }
   record.listeners = std::move(opened);
   return absl::OkStatus();
 }
 
+absl::StatusOr<listeners::BoundListener> ListenerTable::TakeOrBind(
+    const WorkerRecord& record, const config::ListenAddress& address,
+    const std::string& name) {
+  const auto stored = stored_.find(name);
+  if (stored != stored_.end()) {
+    absl::StatusOr<listeners::BoundListener> taken = listeners::Adopt(
+        std::move(stored->second), address, OptionsFor(record));
+    stored_.erase(stored);
+    if (taken.ok()) return taken;
+    log::Warning("worker '%s': take over '%s': %s; binding it anew",
+                 record.config.name, address.text, taken.status().ToString());
+    // Copies of it would hold the address against us.
+    keeper_.DropFd(name);
+    proxy_.RemoveListener(StableId(name));
+  }
+  return listeners::Bind(address, OptionsFor(record));
+}
+
 void ListenerTable::Close(WorkerRecord& record) {
   for (OpenListener& listener : record.listeners) {
     proxy_.RemoveListener(listener.id);
+    ids_.erase(listener.id);
     keeper_.DropFd(StoredName(record, listener.bound.address));
     if (absl::Status closed = listeners::Close(std::move(listener.bound));
         !closed.ok()) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "agent/keeper_client.h"
 #include "agent/proxy_client.h"
@@ -48,8 +49,14 @@ class ListenerTable {
   void Announce(const WorkerRecord& record);
 
  private:
+  // Binds `address`, unless the keeper kept its socket.
+  absl::StatusOr<listeners::BoundListener> TakeOrBind(
+      const WorkerRecord& record, const config::ListenAddress& address,
+      const std::string& name);
+
   KeeperClient& keeper_;
   ProxyClient& proxy_;
+  std::set<uint32_t> ids_;  // Of the open ones.
   std::map<std::string, UniqueFd, std::less<>> stored_;
 };
 

@@ -274,6 +274,7 @@ bool WorkerHeadParser::FillWrite() {
     } else if (entry.key == "dataType") {
       FillDataType(entry.value);
     } else if (IsStatusKey(entry.key)) {
+      if (entry.value.type == JsonType::kNull) continue;
       head_->x_status = IsText(entry.value)
                             ? ParseDigits(entry.value.text, 100, 999)
                             : WorkerHead::kInvalidNumber;

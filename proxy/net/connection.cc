@@ -20,8 +20,11 @@ namespace {
 
 using proxy::Add;
 
-// What a client may still send after our last word, in bytes and in time.
-constexpr uint64_t kMaxLingerBytes = uint64_t{64} << 10;
+// So much of a body that nobody wants is dropped to save the connection.
+constexpr uint64_t kMaxDroppedBytes = uint64_t{64} << 10;
+// What a client may still send after our last word, in bytes and in time. Many
+// send all of a body before they look for the answer that refuses it.
+constexpr uint64_t kMaxLingerBytes = uint64_t{64} << 20;
 constexpr absl::Duration kLingerTime = absl::Seconds(2);
 constexpr int kRetryAfterSeconds = 1;
 
@@ -222,7 +225,7 @@ void Connection::DropBody() {
     if (result == RequestBody::Result::kNeedMore) return;
     dropped_bytes_ += piece.bytes.size();
     if (result != RequestBody::Result::kPiece ||
-        dropped_bytes_ > kMaxLingerBytes) {
+        dropped_bytes_ > kMaxDroppedBytes) {
       state_ = State::kFlushing;
       linger_ = true;
       return;

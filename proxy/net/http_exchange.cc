@@ -321,7 +321,8 @@ void HttpExchange::OnWorkerClosed(std::optional<int> code, std::string_view) {
   switch (response_) {
     case Response::kNone:
       DropHead();
-      status_ = code.value_or(200);
+      // 0 and 1000 are how some say "no code": none of them is a status.
+      status_ = code == 0 || code == 1000 ? 200 : code.value_or(200);
       held_fields_.clear();
       held_body_.clear();
       SendHead(0);

@@ -227,10 +227,12 @@ void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
     peer.OnWorkerDrained();
     return;
   }
-  // An interim answer is not the answer yet.
-  const bool writes = head.command != ipc::WorkerCommand::kAccept &&
-                      (head.x_status.value_or(200) >= 200 ||
-                       *head.x_status == ipc::WorkerHead::kInvalidNumber);
+  // An interim answer is not the answer yet. A WebSocket has no status: what
+  // some write with 101 to accept it is a first write as any.
+  const bool interim = session.kind == SessionKind::kHttp &&
+                       head.x_status.value_or(200) < 200 &&
+                       *head.x_status != ipc::WorkerHead::kInvalidNumber;
+  const bool writes = head.command != ipc::WorkerCommand::kAccept && !interim;
   const bool first = writes && !session.answered;
   if (first) {
     session.answered = true;

@@ -95,6 +95,16 @@ def test_an_empty_first_write_sends_no_message_and_a_second_does(proxy):
     assert client.ws_receive() == (TEXT, b"x")
 
 
+def test_a_first_write_may_say_101(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade()
+    session = worker.expect_session()
+    session.write(b"", {"x-status": "101"})
+    session.write("hello".encode(), dataType="text")
+    assert client.head().status == 101
+    assert client.ws_receive() == (TEXT, b"hello")
+
+
 def test_text_that_is_not_utf8_does_not_break_the_client(proxy):
     _, client, session = opened(proxy)
     session.write(b"\xff\xfe", dataType="text")
@@ -429,6 +439,19 @@ def test_websockets_hold_no_credit(proxy):
     client.get()
     worker.expect_session().answer(b"http too")
     assert client.response().body == b"http too"
+
+
+def test_a_client_is_not_heard_while_it_does_not_read(proxy):
+    worker, client, session = opened(proxy)
+    answer = b"x" * 65536
+    for _ in range(300):  # More than the kernel's buffers take.
+        session.write(answer, dataType="binary")
+    worker.nothing_more()  # All of it has arrived.
+    client.ws_send("more")
+    worker.nothing_more()
+    for _ in range(300):
+        assert client.ws_receive() == (BINARY, answer)
+    assert worker.expect_data(session)[1] == b"more"
 
 
 def test_many_messages_arrive_in_order(proxy):

@@ -407,7 +407,8 @@ class ApmSession {
   log(level, message, fields) { this._module._log(this._id, level, message, fields); }
 
   _lazy(name, compute) {
-    const value = this.metadata[name] || compute();
+    // A head with a text is a lean one, which has none of them.
+    const value = this._text === null && this._metadata[name] || compute();
     Object.defineProperty(this, name, {value, writable: true, enumerable: true, configurable: true});
     return value;
   }

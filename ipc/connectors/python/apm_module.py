@@ -27,6 +27,7 @@ Update in place: python3 apm_module.py -update
 import json
 import math
 import os
+import re
 import select
 import signal
 import stat
@@ -54,6 +55,13 @@ READ_BYTES = 64 << 10  # From 128 KiB on, malloc would map and unmap the buffer 
 FLUSH_BYTES = 256 << 10
 
 _parse = json.JSONDecoder().raw_decode
+# The head of a new session as the agent writes it for a lean connector, up to
+# its headers. To parse a whole head is a third of an exchange, and most of what
+# it makes nobody looks at: a head of this form (else, and where there are
+# escapes, all of it is parsed) is cut here, and the rest when asked for.
+_match_new_session = re.compile(
+    r'\{"_sessionId":"([^"\\]+)","_sessionType":"new","_sessionData":\{\},"protocol":"([^"\\]+)",'
+    r'"method":(?:null|"([^"\\]*)"),"path":"([^"\\]*)","query":"([^"\\]*)","headers":(?=\{)').match
 _to_json = json.JSONEncoder(separators=(',', ':')).encode  # ASCII.
 
 
@@ -65,7 +73,7 @@ def _complain(message):
 # --- Frames ------------------------------------------------------------------
 
 class _FrameReader:
-    """Turns bytes, split anyhow, into (head, payload)."""
+    """Turns bytes, split anyhow, into (head, payload). A head is a text."""
 
     def __init__(self):
         self._tail = bytearray()  # The beginning of a frame, parsed only when it is whole.
@@ -93,12 +101,11 @@ class _FrameReader:
                 break
             separator = chunk.find(SEPARATOR, at + PREFIX_BYTES, end)
             try:
-                head, _ = _parse(str(chunk[at + PREFIX_BYTES:separator], 'utf-8'))
+                head = str(chunk[at + PREFIX_BYTES:separator], 'utf-8')
             except ValueError as error:
                 _complain('a frame from the agent has no JSON head: %s' % error)
             else:
-                if isinstance(head, dict):
-                    yield head, chunk[separator + 1:end]
+                yield head, chunk[separator + 1:end]
             at = end
         if at < size:
             self._tail += chunk[at:]
@@ -271,7 +278,7 @@ class _Text(bytes):
 
 
 class _lazy:
-    """An attribute a lean agent leaves to us: computed when first asked for."""
+    """An attribute that is computed when first asked for."""
 
     def __init__(self, compute):
         self._compute = compute
@@ -280,7 +287,18 @@ class _lazy:
     def __get__(self, session, owner=None):
         if session is None:
             return self
-        value = session.metadata.get(self._name)
+        value = session.__dict__[self._name] = self._compute(session)
+        return value
+
+
+class _told_or_lazy(_lazy):
+    """One that a lean agent leaves to us, and that another has told."""
+
+    def __get__(self, session, owner=None):
+        if session is None:
+            return self
+        # A head with a text is a lean one.
+        value = session.metadata.get(self._name) if session._text is None else None
         if value is None:
             value = self._compute(session)
         session.__dict__[self._name] = value
@@ -306,18 +324,32 @@ class ApmSession:
     _active = True
     _accepted = False
 
-    def __init__(self, module, head):
-        get = head.get
+    _text = None  # The head, of which headers and metadata have not been parsed.
+    _headers_at = 0
+
+    def __init__(self, module, session_id, protocol, method, path, query):
         self._module = module
         self._append = module._append
-        self.metadata = head  # Everything the agent told, under its own names.
-        self.session_id = session_id = head['_sessionId']
+        self.session_id = session_id
         self._id = _quote(session_id)
-        self.protocol = get('protocol')
-        self.method = get('method')
-        self.path = get('path') or ''
-        self.query = get('query') or ''
-        self.headers = get('headers') or {}
+        self.protocol = protocol
+        self.method = method
+        self.path = path
+        self.query = query
+
+    @_lazy
+    def metadata(self):
+        """Everything the agent told, under its own names."""
+        metadata, _ = _parse(self._text)
+        if 'headers' in self.__dict__:
+            metadata['headers'] = self.headers
+        return metadata
+
+    @_lazy
+    def headers(self):
+        if 'metadata' in self.__dict__:
+            return self.metadata.get('headers') or {}
+        return _parse(self._text, self._headers_at)[0]
 
     instance_id = property(lambda self: self._module.instance_id)
     host = _metadata('host')
@@ -333,15 +365,15 @@ class ApmSession:
     def remote_ip(self):
         return (self.metadata.get('remoteAddress') or '').partition(',')[0].strip()
 
-    @_lazy
+    @_told_or_lazy
     def path_array(self):
         return _split_path(self.path)
 
-    @_lazy
+    @_told_or_lazy
     def query_object(self):
         return _parse_query(self.query)
 
-    @_lazy
+    @_told_or_lazy
     def cookies(self):
         return _parse_cookies(self.headers.get('cookie') or '')
 
@@ -518,8 +550,8 @@ class ApmModule:
         try:
             self._writer.flush()
             for chunk in iter(lambda: _read(stdin), b''):
-                for head, payload in self._reader.feed(chunk):
-                    self._dispatch(head, payload)
+                for text, payload in self._reader.feed(chunk):
+                    self._dispatch(text, payload)
                 self._writer.flush()
         finally:
             self._writer.flush()
@@ -530,12 +562,27 @@ class ApmModule:
     def log(self, level, message, fields=None):
         self._log('""', level, message, fields)
 
-    def _dispatch(self, head, payload):
-        if head.get('_sessionType') == 'new':
-            session = ApmSession(self, head)
-            self._sessions[session.session_id] = session
-            if self._guard(session, 'connect callback', self._on_connect, session):
-                session._connected()
+    def _dispatch(self, text, payload):
+        start = _match_new_session(text)
+        if start is not None:
+            session = ApmSession(self, *start.groups())
+            session._text = text
+            session._headers_at = start.end()
+            self._connect(session)
+            return
+        try:
+            head, _ = _parse(text)
+        except ValueError as error:
+            _complain('a frame from the agent has no JSON head: %s' % error)
+            return
+        if not isinstance(head, dict):
+            return
+        get = head.get
+        if get('_sessionType') == 'new':
+            session = ApmSession(self, head['_sessionId'], get('protocol'), get('method'), get('path') or '',
+                                 get('query') or '')
+            session.metadata = head
+            self._connect(session)
         kind = head.get('_type')
         if kind is None:
             return
@@ -553,6 +600,11 @@ class ApmModule:
             if session.on_drain is None or self._guard(session, 'on_drain', session.on_drain):
                 if session.active():
                     session._command('drained', '')
+
+    def _connect(self, session):
+        self._sessions[session.session_id] = session
+        if self._guard(session, 'connect callback', self._on_connect, session):
+            session._connected()
 
     def _guard(self, session, what, callback, *arguments):
         """Runs a callback of the user; a failure costs its session, never the worker."""

@@ -1,0 +1,314 @@
+// The half of the agent that answers the control API: it looks up what is
+// meant, refuses what may not be, and has the supervisor do it.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_format.h>
+#include <absl/time/time.h>
+
+#include "agent/agent.h"
+#include "agent/run_as.h"
+#include "agent/worker_view.h"
+#include "base/log/log.h"
+#include "base/status/status_macros.h"
+#include "base/version.h"
+
+namespace apm::agent {
+namespace {
+
+constexpr int kFirstFreePort = 1024;
+
+absl::Status NoSuchWorker(const config::Config& config, std::string_view name) {
+  for (const config::DisabledWorker& worker : config.disabled) {
+    if (worker.name != name) continue;
+    return absl::NotFoundError(absl::StrFormat(
+        "worker '%s' is disabled by errors in '%s'; see them with: apmctl "
+        "config check '%s'",
+        name, worker.source.file, worker.source.file));
+  }
+  return absl::NotFoundError(absl::StrFormat(
+      "no worker '%s'; list what there is with: apmctl list", name));
+}
+
+// What binds ports is root; what a member of allow_group may reach through it
+// must not be more than what he may do himself.
+absl::Status MayListen(const Caller& caller,
+                       const config::WorkerConfig& config) {
+  if (caller.admin) return absl::OkStatus();
+  for (const config::ListenAddress& address : config.listeners) {
+    const bool tcp = address.kind == config::AddressKind::kTcp4 ||
+                     address.kind == config::AddressKind::kTcp6;
+    if (!tcp || address.port == 0 || address.port >= kFirstFreePort) continue;
+    return absl::PermissionDeniedError(absl::StrFormat(
+        "ports below %d are for workers of root and of the agent's owner; use "
+        "a higher one than %d",
+        kFirstFreePort, address.port));
+  }
+  return absl::OkStatus();
+}
+}  // namespace
+
+// ---- Commands ----
+
+void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
+                   bool validate_only, bool wait,
+                   ApiCallback<WorkerView> done) {
+  absl::StatusOr<config::WorkerConfig> config = config::ValidateWorker(fields);
+  if (!config.ok()) return done(config.status());
+  if (absl::Status may = MayListen(caller, *config); !may.ok()) {
+    return done(std::move(may));
+  }
+  // Names and groups come from the user database, which may block.
+  background_.Post([this, config = *std::move(config), caller, validate_only,
+                    wait, done = std::move(done)] {
+    absl::StatusOr<RunAs> run_as =
+        config.user.empty() && caller.uid != setup_.daemon_user.uid
+            ? RunAs{DescribeUid(caller.uid, caller.gid), true}
+            : ResolveRunAs(config, setup_.daemon_user);
+    loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
+                done]() mutable {
+      if (absl::IsNotFound(run_as.status())) {  // A user, not a worker.
+        run_as = absl::InvalidArgumentError(run_as.status().message());
+      }
+      if (!run_as.ok()) return done(run_as.status());
+      CreateResolved(config, *std::move(run_as), validate_only, wait,
+                     std::move(done));
+    });
+  });
+}
+
+void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
+                           bool validate_only, bool wait,
+                           ApiCallback<WorkerView> done) {
+  if (validate_only) {
+    WorkerView view;
+    view.config = config;
+    return done(std::move(view));
+  }
+  const absl::StatusOr<WorkerRecord*> admitted =
+      Admit(WorkerSource::kApi, config, std::move(run_as),
+            /*keep_when_bind_fails=*/false);
+  if (!admitted.ok()) return done(admitted.status());
+  log::Info("worker '%s' is created", config.name);
+  Run(&supervisor::Supervisor::Start, config.name, wait, std::move(done));
+}
+
+void Agent::Start(std::string_view name, bool wait,
+                  ApiCallback<WorkerView> done) {
+  RunStart(&supervisor::Supervisor::Start, name, wait, std::move(done));
+}
+
+void Agent::Stop(std::string_view name, bool wait,
+                 ApiCallback<WorkerView> done) {
+  Run(&supervisor::Supervisor::Stop, name, wait, std::move(done));
+}
+
+void Agent::Restart(std::string_view name, bool wait,
+                    ApiCallback<WorkerView> done) {
+  RunStart(&supervisor::Supervisor::Restart, name, wait, std::move(done));
+}
+
+void Agent::Reload(std::string_view name, bool wait,
+                   ApiCallback<WorkerView> done) {
+  RunStart(&supervisor::Supervisor::Reload, name, wait, std::move(done));
+}
+
+void Agent::RunStart(Command command, std::string_view name, bool wait,
+                     ApiCallback<WorkerView> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  const absl::Status opened =
+      OpenListeners(records_.find(target->worker)->second);
+  if (!opened.ok()) return done(opened);
+  Run(command, name, wait, std::move(done));
+}
+
+absl::Status Agent::OpenListeners(WorkerRecord& record) {
+  if (record.bind_error.empty() || shutting_down_) return absl::OkStatus();
+  const absl::Status opened = listeners_.Open(record);
+  if (!opened.ok()) {
+    record.bind_error = std::string(opened.message());
+    return absl::FailedPreconditionError(record.bind_error);
+  }
+  record.bind_error.clear();
+  listeners_.Announce(record);
+  return absl::OkStatus();
+}
+
+void Agent::Run(Command command, std::string_view name, bool wait,
+                ApiCallback<WorkerView> done) {
+  absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  const std::string worker = target->worker;
+  if (!wait) {
+    (supervisor_.get()->*command)(*target, [](const absl::Status&) {});
+    return done(Get(worker));
+  }
+  (supervisor_.get()->*command)(
+      *target, [this, worker, done = std::move(done)](absl::Status status) {
+        if (!status.ok()) return done(std::move(status));
+        done(Get(worker));
+      });
+}
+
+void Agent::Delete(std::string_view name,
+                   ApiCallback<std::vector<std::string>> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  if (target->instance.has_value()) {
+    return done(absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' is one instance and cannot be deleted alone; delete the worker: "
+        "apmctl delete %s",
+        name, target->worker)));
+  }
+  // No new clients from now on; those that are connected get their answers.
+  listeners_.Close(records_.find(target->worker)->second);
+  killed_.try_emplace(target->worker);
+  supervisor_->Delete(target->worker,
+                      [this, worker = target->worker,
+                       done = std::move(done)](absl::Status status) {
+                        if (!status.ok()) return done(std::move(status));
+                        auto killed = killed_.extract(worker);
+                        Forget(worker);
+                        log::Info("worker '%s' is deleted", worker);
+                        done(killed.empty() ? std::vector<std::string>()
+                                            : std::move(killed.mapped()));
+                      });
+}
+// ---- Lookup ----
+
+absl::StatusOr<LogFile> Agent::FindLog(std::string_view name) {
+  APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
+  LogFile file;
+  file.path = logs_->Path(target.worker);
+  if (target.instance.has_value()) {
+    file.instance = static_cast<int>(*target.instance);
+  }
+  return file;
+}
+
+absl::StatusOr<supervisor::Target> Agent::ParseTarget(
+    std::string_view name) const {
+  supervisor::Target target;
+  const size_t slash = name.find('/');
+  target.worker = std::string(name.substr(0, slash));
+  const auto record = records_.find(target.worker);
+  if (record == records_.end())
+    return NoSuchWorker(setup_.config, target.worker);
+  if (slash == std::string_view::npos) return target;
+  uint32_t index = 0;
+  const std::string_view digits = name.substr(slash + 1);
+  if (!absl::SimpleAtoi(absl::string_view(digits.data(), digits.size()),
+                        &index) ||
+      index >= record->second.instance_ids.size()) {
+    return absl::NotFoundError(absl::StrFormat(
+        "worker '%s' has no instance '%s'; it has %d, numbered from 0",
+        target.worker, digits, record->second.instance_ids.size()));
+  }
+  target.instance = index;
+  return target;
+}
+// ---- Shutdown ----
+
+void Agent::Shutdown(ApiCallback<ShutdownReport> done) {
+  log::Info("stopping all workers");
+  shutting_down_ = true;
+  for (auto& [name, record] : records_) {
+    listeners_.Close(record);
+    killed_.try_emplace(name);
+  }
+  supervisor_->StopAll([this, done = std::move(done)](const absl::Status&) {
+    ShutdownReport report;
+    report.workers_stopped = static_cast<uint32_t>(records_.size());
+    for (auto& [name, killed] : std::exchange(killed_, {})) {
+      std::ranges::move(killed, std::back_inserter(report.survivors));
+    }
+    log::Info("all workers have stopped");
+    done(std::move(report));
+    // In a later turn, so that the answer is on its way.
+    loop_.RunAfter(absl::ZeroDuration(), [this] { EndProcess(0); });
+  });
+}
+// ---- Views ----
+
+AgentStatus Agent::Status() {
+  AgentStatus status;
+  status.version = kVersion;
+  status.agent_pid = getpid();
+  status.keeper_pid = keeper_pid_;
+  status.proxy_pid = proxy_pid_;
+  status.started = started_;
+  status.socket = setup_.socket;
+  status.state_dir = setup_.state_dir;
+  status.log_file = setup_.log_file;
+  status.config_files = setup_.config_files;
+  status.warnings = setup_.warnings;
+  if (!proxy_warning_.empty()) status.warnings.push_back(proxy_warning_);
+  status.agent_incarnation = incarnation_;
+  if (proxy_pid_ == 0) {
+    status.warnings.push_back(
+        "the proxy is not running; the keeper starts it again: see the log");
+  }
+  for (const supervisor::WorkerSnapshot& worker : supervisor_->Snapshot()) {
+    ++status.workers;
+    for (const supervisor::InstanceSnapshot& instance : worker.instances) {
+      ++status.instances;
+      if (instance.state == supervisor::InstanceState::kReady) {
+        ++status.instances_ready;
+      }
+    }
+  }
+  return status;
+}
+
+absl::StatusOr<WorkerView> Agent::Get(std::string_view name) {
+  APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
+  const std::optional<supervisor::WorkerSnapshot> snapshot =
+      supervisor_->Find(target.worker);
+  if (!snapshot.has_value()) return NoSuchWorker(setup_.config, target.worker);
+  return View(records_.find(target.worker)->second, *snapshot);
+}
+
+std::vector<WorkerView> Agent::List() {
+  std::vector<WorkerView> views;
+  for (const supervisor::WorkerSnapshot& snapshot : supervisor_->Snapshot()) {
+    const auto record = records_.find(snapshot.name);
+    if (record != records_.end())
+      views.push_back(View(record->second, snapshot));
+  }
+  return views;
+}
+
+WorkerView Agent::View(const WorkerRecord& record,
+                       const supervisor::WorkerSnapshot& snapshot) {
+  std::vector<ProcessUsage> usage;
+  const absl::Duration now = clock_.Monotonic();
+  for (const supervisor::InstanceSnapshot& instance : snapshot.instances) {
+    const uint64_t ticks = launcher_.StartTicks(
+        {snapshot.name, instance.index, instance.generation});
+    usage.push_back(usage_.Look(instance.pid, ticks, now));
+  }
+  TrafficCounters counters = counters_->Read(record.counter_slot);
+  counters.log_lines_dropped = logs_->Stats(snapshot.name).dropped_lines;
+  return ViewWorker({record, snapshot, std::move(usage), counters,
+                     [&](uint32_t instance) -> std::string {
+                       const auto errors =
+                           logs_->RecentErrors(snapshot.name, instance);
+                       return errors.empty() ? "" : errors.back();
+                     }});
+}
+}  // namespace apm::agent

@@ -1,0 +1,136 @@
+#include "agent/launcher.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/os/channel.h"
+#include "base/os/event_loop.h"
+#include "base/os/process_identity.h"
+#include "tests/agent/silent_events.h"
+#include "tests/testing/status_matchers.h"
+
+namespace apm::agent {
+namespace {
+
+using ::apm::testing::IsOk;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr uint32_t kInstance = 0;
+constexpr uint64_t kGeneration = 7;
+
+class LauncherTest : public ::testing::Test {
+ protected:
+  LauncherTest() {
+    WorkerRecord& record = records_["web"];
+    record.config.name = "web";
+    record.config.exec = "/bin/sh";
+    record.config.path = "/";
+    record.instance_ids = {0};
+  }
+  ~LauncherTest() override {
+    logs_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  static std::string MakeFolder() {
+    std::string name = "/tmp/apm-launcher-XXXXXX";
+    return mkdtemp(name.data());
+  }
+
+  // A process in a group of its own that waits to be killed.
+  static pid_t StartVictim() {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      setpgid(0, 0);
+      for (;;) pause();
+    }
+    setpgid(pid, pid);
+    return pid;
+  }
+
+  static int End(pid_t pid, int signal) {
+    kill(pid, signal);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WTERMSIG(status);
+  }
+
+  const supervisor::InstanceKey key_{"web", kInstance, kGeneration};
+  const std::string folder_ = MakeFolder();
+  std::unique_ptr<EventLoop> loop_ = EventLoop::Create().value();
+  std::pair<UniqueFd, UniqueFd> ends_ = CreateChannelPair().value();
+  SilentEvents events_;
+  KeeperClient keeper_{*loop_, std::move(ends_.first), events_};
+  ProxyClient proxy_{*loop_, events_};
+  std::unique_ptr<logs::LogStore> logs_ =
+      logs::LogStore::Create(folder_ + "/logs").value();
+  WorkerRecords records_;
+  std::vector<int> failures_;
+  std::vector<uint64_t> lost_;
+  Launcher launcher_{{*loop_,
+                      keeper_,
+                      proxy_,
+                      *logs_,
+                      records_,
+                      {},
+                      [this](const supervisor::InstanceKey&, std::string_view,
+                             int error, std::string_view) {
+                        failures_.push_back(error);
+                        loop_->Stop();
+                      },
+                      [this](const supervisor::InstanceKey& key) {
+                        lost_.push_back(key.generation);
+                      }}};
+};
+
+TEST_F(LauncherTest, AFailureIsReportedInALaterTurn) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  records_["web"].config.exec = "/no/such/program";
+  launcher_.Launch(key_);
+  EXPECT_THAT(failures_, IsEmpty());
+  loop_->Run();
+  EXPECT_THAT(failures_, ElementsAre(ENOENT));
+}
+
+TEST_F(LauncherTest, AWorkerThatWasDeletedMeanwhileIsAFailureToo) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  records_.clear();
+  launcher_.Launch(key_);
+  loop_->Run();
+  EXPECT_THAT(failures_, ElementsAre(ENOENT));
+}
+
+TEST_F(LauncherTest, KillsWhatRunsWhenTheKeeperHasGone) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  launcher_.Launch(key_);
+  const pid_t pid = StartVictim();
+  launcher_.OnSpawned(key_, pid, ProcessStartTicks(pid).value());
+  launcher_.KillAll();
+  EXPECT_EQ(End(pid, SIGTERM), SIGKILL);  // The first signal was ours.
+}
+
+TEST_F(LauncherTest, DoesNotKillAStrangerWithThePidOfAnOldProcess) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  launcher_.Launch(key_);
+  const pid_t pid = StartVictim();
+  launcher_.OnSpawned(key_, pid, ProcessStartTicks(pid).value() - 1);
+  launcher_.KillAll();
+  EXPECT_EQ(End(pid, SIGTERM), SIGTERM);
+}
+
+}  // namespace
+}  // namespace apm::agent

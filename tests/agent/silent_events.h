@@ -1,0 +1,39 @@
+// A listener to keeper and proxy that hears nothing: for tests that look at
+// what is sent.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/keeper_client.h"
+#include "agent/proxy_client.h"
+
+namespace apm::agent {
+
+class SilentEvents final : public KeeperEvents, public ProxyEvents {
+ public:
+  void OnWelcome(pid_t, uint64_t, std::vector<RunningProcess>,
+                 std::vector<std::string>) override {}
+  void OnSpawned(const InstanceKey&, pid_t, uint64_t) override {}
+  void OnSpawnFailed(const InstanceKey&, std::string_view, int,
+                     std::string_view) override {}
+  void OnExited(const InstanceKey&, const ProcessExit&) override {}
+  void OnStoredFd(std::string_view, UniqueFd) override {}
+  void OnProxyStarted(pid_t, uint64_t, UniqueFd) override {}
+  void OnProxyExited(pid_t) override {}
+  void OnShutdownRequested() override {}
+  void OnKeeperGone(const absl::Status&) override {}
+
+  void OnProxyReady(uid_t, std::string_view) override {}
+  void OnWorkerHello(const LinkKey&, std::string_view) override {}
+  void OnWorkerDrained(const LinkKey&, uint32_t) override {}
+  void OnWorkerLinkLost(const LinkKey&) override {}
+  void OnProxyGone(const absl::Status&) override {}
+};
+
+}  // namespace apm::agent
