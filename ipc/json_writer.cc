@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/text/utf8.h"
 #include "ipc/byte_scan.h"
-#include "ipc/utf8.h"
 
 namespace apm::ipc {
 namespace {

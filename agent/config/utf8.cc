@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/text/utf8.h"
+
 namespace apm::config {
 namespace {
 
@@ -22,28 +24,14 @@ size_t CountCharacters(std::string_view text) {
 }
 
 size_t CharacterBytes(std::string_view text) {
-  const auto byte = [text](size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto continues = [byte](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) {
-    const bool space = lead == '\t' || lead == '\r' || lead == '\n';
-    return (lead >= 0x20 && lead != 0x7F) || space ? 1 : 0;
-  }
-  if (lead >= 0xC2 && lead <= 0xDF) return continues(1) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    const bool overlong = lead == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = lead == 0xED && byte(1) > 0x9F;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    const bool overlong = lead == 0xF0 && byte(1) < 0x90;
-    const bool beyond = lead == 0xF4 && byte(1) > 0x8F;
-    const bool whole = continues(1) && continues(2) && continues(3);
-    return whole && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
+  if (text.empty()) return 0;
+  const char first = text[0];
+  const bool space = first == '\t' || first == '\r' || first == '\n';
+  const auto byte = static_cast<unsigned char>(first);
+  if ((byte < 0x20 && !space) || byte == 0x7F) return 0;
+  const Utf8Sequence sequence =
+      ReadUtf8(text.data(), text.data() + text.size());
+  return sequence.valid ? sequence.bytes : 0;
 }
 
 std::string Printable(std::string_view text) {

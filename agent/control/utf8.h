@@ -8,8 +8,8 @@
 
 namespace apm::control {
 
-// `bytes` with every byte that is not part of well-formed UTF-8 (RFC 3629: no
-// overlong forms, no surrogates) replaced by U+FFFD.
+// `bytes` with what is not well-formed UTF-8 replaced by U+FFFD, as
+// base/text/utf8.h counts it.
 std::string ToUtf8(std::string_view bytes);
 
 }  // namespace apm::control

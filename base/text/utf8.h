@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace apm::ipc {
+namespace apm {
 
 // What starts at a position: a well-formed sequence of `bytes` bytes, or
 // `bytes` bytes that one U+FFFD should replace (the "maximal subpart" of
@@ -21,4 +21,4 @@ Utf8Sequence ReadUtf8(const char* from, const char* end);
 inline constexpr std::string_view kReplacementCharacter =
     "\xEF\xBF\xBD";  // U+FFFD
 
-}  // namespace apm::ipc
+}  // namespace apm

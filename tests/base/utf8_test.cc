@@ -1,11 +1,11 @@
-#include "ipc/utf8.h"
+#include "base/text/utf8.h"
 
 #include <cstddef>
 #include <string_view>
 
 #include <gtest/gtest.h>
 
-namespace apm::ipc {
+namespace apm {
 
 bool operator==(const Utf8Sequence& a, const Utf8Sequence& b) {
   return a.bytes == b.bytes && a.valid == b.valid;
@@ -53,4 +53,4 @@ TEST(ReadUtf8Test, RefusesALoneContinuationByte) {
 }
 
 }  // namespace
-}  // namespace apm::ipc
+}  // namespace apm

@@ -1,9 +1,9 @@
-#include "ipc/utf8.h"
+#include "base/text/utf8.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace apm::ipc {
+namespace apm {
 namespace {
 
 // Table 3-7 of Unicode 15: a lead byte fixes the number of bytes and the
@@ -43,4 +43,4 @@ Utf8Sequence ReadUtf8(const char* from, const char* end) {
   return {lead.bytes, true};
 }
 
-}  // namespace apm::ipc
+}  // namespace apm
