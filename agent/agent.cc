@@ -353,7 +353,7 @@ void Agent::OnProxyExited(pid_t pid) {
 
 void Agent::OnProxyReady(uid_t uid, std::string_view warning) {
   log::Info("the proxy is ready, pid %d, uid %d", proxy_pid_, uid);
-  if (!warning.empty()) log::Warning("proxy: %s", warning);
+  proxy_warning_ = warning;  // It has logged it.
 }
 
 supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
@@ -379,10 +379,6 @@ void Agent::OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) {
 
 void Agent::OnWorkerLinkLost(const LinkKey& link) {
   supervisor_->OnLinkLost(KeyOf(link));
-}
-
-void Agent::OnProxyWarning(std::string_view text) {
-  log::Warning("proxy: %s", text);
 }
 
 // ---- Observer ----

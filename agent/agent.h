@@ -123,7 +123,6 @@ class Agent final : public AgentApi,
   void OnWorkerHello(const LinkKey& link, std::string_view connector) override;
   void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) override;
   void OnWorkerLinkLost(const LinkKey& link) override;
-  void OnProxyWarning(std::string_view text) override;
   void OnProxyGone(const absl::Status& reason) override;
 
   // supervisor::Observer
@@ -193,6 +192,7 @@ class Agent final : public AgentApi,
 
   pid_t keeper_pid_ = 0;
   pid_t proxy_pid_ = 0;
+  std::string proxy_warning_;  // What its sandbox lacks.
   uint64_t incarnation_ = 0;
   uint32_t last_instance_id_ = 0;
   std::set<std::string, std::less<>> awaited_fds_;

@@ -167,13 +167,24 @@ void Launcher::AttachNow(const InstanceKey& key, Process& process) {
   process.stdin_pipe.Reset();
   process.stdout_pipe.Reset();
   process.attached = true;
+  if (process.ready) Ready(key);
 }
 
-void Launcher::Drain(const InstanceKey& key, absl::Duration deadline) {
+void Launcher::Ready(const InstanceKey& key) {
+  const auto record = parts_.records.find(key.worker);
+  const auto process = processes_.find(key);
+  if (record == parts_.records.end() || process == processes_.end()) return;
+  process->second.ready = true;  // Told once it is attached.
+  if (!process->second.attached) return;
+  parts_.proxy.Ready({record->second.id, key.instance, key.generation});
+}
+
+void Launcher::Drain(const InstanceKey& key, supervisor::StopReason reason,
+                     absl::Duration deadline) {
   const auto record = parts_.records.find(key.worker);
   if (record == parts_.records.end()) return;
   parts_.proxy.Drain({record->second.id, key.instance, key.generation},
-                     deadline);
+                     reason == supervisor::StopReason::kForGood, deadline);
 }
 
 void Launcher::Detach(const InstanceKey& key) {

@@ -53,7 +53,8 @@ class Launcher final : public supervisor::Processes,
   void Launch(const supervisor::InstanceKey& key) override;
   void Signal(const supervisor::InstanceKey& key, int signal) override;
   void Attach(const supervisor::InstanceKey& key) override;
-  void Drain(const supervisor::InstanceKey& key,
+  void Ready(const supervisor::InstanceKey& key) override;
+  void Drain(const supervisor::InstanceKey& key, supervisor::StopReason reason,
              absl::Duration deadline) override;
   void Detach(const supervisor::InstanceKey& key) override;
 
@@ -87,6 +88,7 @@ class Launcher final : public supervisor::Processes,
     UniqueFd stdout_pipe;  // Ours to read, likewise.
     bool attached = false;
     bool wants_attach = false;
+    bool ready = false;
   };
   struct KeyOrder {
     bool operator()(const supervisor::InstanceKey& a,

@@ -103,9 +103,17 @@ void ProxyClient::Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
   Send(message, fds);
 }
 
-void ProxyClient::Drain(const LinkKey& link, absl::Duration deadline) {
+void ProxyClient::Ready(const LinkKey& link) {
+  pb::ToProxy message;
+  SetLink(link, *message.mutable_worker_ready());
+  Send(message);
+}
+
+void ProxyClient::Drain(const LinkKey& link, bool for_good,
+                        absl::Duration deadline) {
   pb::ToProxy message;
   SetLink(link, *message.mutable_drain_worker());
+  message.mutable_drain_worker()->set_for_good(for_good);
   message.mutable_drain_worker()->set_deadline_ms(
       static_cast<uint32_t>(absl::ToInt64Milliseconds(deadline)));
   Send(message);
@@ -140,9 +148,7 @@ void ProxyClient::OnMessage(std::string_view message) {
       events_.OnWorkerLinkLost(LinkOf(from.worker_link_lost()));
       return;
     case pb::FromProxy::kAllDrained:
-      return;
-    case pb::FromProxy::kWarning:
-      events_.OnProxyWarning(from.warning().text());
+    case pb::FromProxy::kWarning:  // It stands in the log; events come later.
       return;
     case pb::FromProxy::BODY_NOT_SET:
       break;

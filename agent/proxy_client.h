@@ -56,7 +56,6 @@ class ProxyEvents {
                              std::string_view connector) = 0;
   virtual void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) = 0;
   virtual void OnWorkerLinkLost(const LinkKey& link) = 0;
-  virtual void OnProxyWarning(std::string_view text) = 0;
   // The channel is closed; the keeper will say when a new proxy is there.
   virtual void OnProxyGone(const absl::Status& reason) = 0;
 };
@@ -82,7 +81,9 @@ class ProxyClient {
   // `stray_pipe`: where output between frames goes. All still the caller's.
   void Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
               int stray_pipe);
-  void Drain(const LinkKey& link, absl::Duration deadline);
+  void Ready(const LinkKey& link);
+  // `for_good`: its clients find no other process in its place.
+  void Drain(const LinkKey& link, bool for_good, absl::Duration deadline);
   void Detach(const LinkKey& link);
 
  private:

@@ -1,5 +1,6 @@
 #include "ipc/json_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -70,8 +71,14 @@ void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
 }
 
-void JsonWriter::Escaped(std::string_view text) {
+void JsonWriter::EscapeRest(std::string_view text) {
   Escape(text, [this](std::string_view piece) { Raw(piece); });
+}
+
+void JsonWriter::EscapeLowerRest(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), byte_scan_internal::ToLower);
+  EscapeRest(lower);
 }
 
 }  // namespace apm::ipc

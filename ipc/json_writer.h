@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "ipc/byte_scan.h"
+
 namespace apm::ipc {
 
 // Appends `text` as a JSON string, in quotes. Bytes that are no UTF-8 become
@@ -36,8 +38,18 @@ class JsonWriter {
     used_ += text.copy(buffer_.data() + used_, text.size());
   }
 
-  // Writes `text` escaped, without quotes, by AppendJsonString's rules.
-  void Escaped(std::string_view text);
+  // Writes `text` escaped, without quotes, by AppendJsonString's rules. Inline
+  // is what nearly every text needs: nothing in it to escape.
+  void Escaped(std::string_view text) {
+    const size_t plain = CopyPlain<LetterCase::kAsItIs>(text);
+    if (plain != text.size()) EscapeRest(text.substr(plain));
+  }
+
+  // The same with ASCII letters in lower case: for the name of a header.
+  void EscapedLower(std::string_view text) {
+    const size_t plain = CopyPlain<LetterCase::kLower>(text);
+    if (plain != text.size()) EscapeLowerRest(text.substr(plain));
+  }
 
   void Quoted(std::string_view text) {
     Raw("\"");
@@ -51,6 +63,23 @@ class JsonWriter {
   }
 
  private:
+  // Writes the bytes of `text` in front of the first to be escaped; how many.
+  template <LetterCase kCase>
+  size_t CopyPlain(std::string_view text) {
+    if (text.size() > buffer_.size() - used_) {
+      Flush();
+      if (text.size() > buffer_.size()) return 0;
+    }
+    const char* const end = text.data() + text.size();
+    const char* const special =
+        CopyJsonPlain<kCase>(text.data(), end, buffer_.data() + used_);
+    const auto plain = static_cast<size_t>(special - text.data());
+    used_ += plain;
+    return plain;
+  }
+  void EscapeRest(std::string_view text);
+  void EscapeLowerRest(std::string_view text);
+
   std::string& out_;
   size_t used_ = 0;
   std::array<char, 1024> buffer_;

@@ -69,6 +69,8 @@ class SessionHeadEncoder {
 
  private:
   void WriteHeaders(std::span<const Field> headers, JsonWriter& json);
+  // Appends the values of the headers behind `first` that have its name.
+  void JoinRest(std::span<const Field> headers, size_t first, JsonWriter& json);
   // The first header named `name` at or after `from`, or headers.size().
   size_t NextOfName(std::string_view name, std::span<const Field> headers,
                     size_t from) const;
@@ -76,8 +78,7 @@ class SessionHeadEncoder {
 
   UrlParts parts_;
   std::vector<uint32_t> fingerprints_;  // Of the headers' names.
-  std::string lower_name_;
-  std::string cookie_header_;  // All cookie lines, joined.
+  std::string cookie_header_;           // All cookie lines, joined.
 };
 
 }  // namespace apm::ipc

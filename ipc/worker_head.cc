@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 
 #include <absl/strings/match.h>
 
+#include "ipc/byte_scan.h"
 #include "ipc/json_scanner.h"
 
 namespace apm::ipc {
@@ -113,7 +115,45 @@ std::string_view HeadProblemText(HeadProblem problem) {
   return "";
 }
 
+bool WorkerHeadParser::Kept::Matches(std::string_view json) const {
+  if (session_at == 0 || json.size() != text.size()) return false;
+  const char* const session = json.data() + session_at;
+  const char* const session_end = session + head.session.size();
+  const size_t rest_at = session_at + head.session.size();
+  return memcmp(json.data(), text.data(), session_at) == 0 &&
+         memcmp(session_end, text.data() + rest_at, text.size() - rest_at) ==
+             0 &&
+         FindJsonSpecial(session, session_end) == session_end;
+}
+
 HeadProblem WorkerHeadParser::Parse(std::string_view json) {
+  if (json.size() > kMaxKeptHeadBytes) {
+    head_ = &large_;
+    return ParseAll(json);
+  }
+  Kept& kept = kept_[json.size() % kKeptHeads];
+  head_ = &kept.head;
+  if (kept.Matches(json)) {
+    head_->session = json.substr(kept.session_at, head_->session.size());
+    return HeadProblem::kNone;
+  }
+  kept.session_at = 0;
+  kept.text.assign(json);
+  const HeadProblem problem = ParseAll(kept.text);
+  // What was unescaped is not in the text, and gone with the next head. A
+  // session that is a number has no quotes around it: other digits might make
+  // it none.
+  if (problem == HeadProblem::kNone && unescaped_.empty() &&
+      !head_->session.empty()) {
+    const char* const session = head_->session.data();
+    if (session[-1] == '"') {
+      kept.session_at = static_cast<size_t>(session - kept.text.data());
+    }
+  }
+  return problem;
+}
+
+HeadProblem WorkerHeadParser::ParseAll(std::string_view json) {
   Clear();
   // Room for all that could be decoded: what is written must not move.
   if (json.find('\\') != std::string_view::npos) {
@@ -126,14 +166,14 @@ HeadProblem WorkerHeadParser::Parse(std::string_view json) {
   }
   if (too_many) return HeadProblem::kTooManyKeys;
 
-  head_.session = Text("_session");
+  head_->session = Text("_session");
   const JsonValue* command = Find("_command");
   if (command == nullptr || command->type != JsonType::kString) {
     return HeadProblem::kNoCommand;
   }
   const std::optional<WorkerCommand> known = FindCommand(command->text);
   if (!known) return HeadProblem::kUnknownCommand;
-  head_.command = *known;
+  head_->command = *known;
   return Fill() ? HeadProblem::kNone : HeadProblem::kTooManyKeys;
 }
 
@@ -143,15 +183,15 @@ void WorkerHeadParser::Clear() {
   if (unescaped_.capacity() > kKeptBytes) unescaped_.shrink_to_fit();
   // Assigning a new head would free the lists.
   WorkerHead empty;
-  empty.headers.swap(head_.headers);
-  empty.trailers.swap(head_.trailers);
-  empty.labels.swap(head_.labels);
-  empty.features.swap(head_.features);
+  empty.headers.swap(head_->headers);
+  empty.trailers.swap(head_->trailers);
+  empty.labels.swap(head_->labels);
+  empty.features.swap(head_->features);
   empty.headers.clear();
   empty.trailers.clear();
   empty.labels.clear();
   empty.features.clear();
-  head_ = std::move(empty);
+  *head_ = std::move(empty);
 }
 
 // The last of equal keys counts, in the place of the first. Reads on when
@@ -187,7 +227,7 @@ std::string_view WorkerHeadParser::Text(std::string_view key) {
   const JsonValue* value = Find(key);
   if (value == nullptr || value->type == JsonType::kNull) return {};
   if (IsText(*value)) return value->text;
-  ++head_.ignored_fields;
+  ++head_->ignored_fields;
   return {};
 }
 
@@ -197,23 +237,23 @@ std::string_view WorkerHeadParser::Raw(std::string_view key) const {
 }
 
 bool WorkerHeadParser::Fill() {
-  switch (head_.command) {
+  switch (head_->command) {
     case WorkerCommand::kWrite:
       return FillWrite();
     case WorkerCommand::kCloseConnection:
       FillClose();
       return true;
     case WorkerCommand::kSaveSessionData:
-      head_.session_data = Raw("_sessionData");
+      head_->session_data = Raw("_sessionData");
       return true;
     case WorkerCommand::kMetric:
       return FillMetric();
     case WorkerCommand::kHello:
       return FillHello();
     case WorkerCommand::kLog:
-      head_.level = Text("level");
-      head_.message = Text("message");
-      head_.log_fields = Raw("fields");
+      head_->level = Text("level");
+      head_->message = Text("message");
+      head_->log_fields = Raw("fields");
       return true;
     case WorkerCommand::kWriteRaw:
     case WorkerCommand::kReady:
@@ -228,16 +268,17 @@ bool WorkerHeadParser::Fill() {
 bool WorkerHeadParser::FillWrite() {
   for (const Entry& entry : entries_) {
     if (entry.key == "_trailers") {
-      if (!FillFields(entry.value, head_.trailers)) return false;
+      if (!FillFields(entry.value, head_->trailers)) return false;
     } else if (entry.key.starts_with('_')) {
       continue;
     } else if (entry.key == "dataType") {
       FillDataType(entry.value);
     } else if (IsStatusKey(entry.key)) {
-      head_.x_status = IsText(entry.value)
-                           ? ParseDigits(entry.value.text, 100, 999)
-                           : WorkerHead::kInvalidNumber;
-    } else if (!AddField(entry.key, entry.value, head_.headers)) {
+      if (entry.value.type == JsonType::kNull) continue;
+      head_->x_status = IsText(entry.value)
+                            ? ParseDigits(entry.value.text, 100, 999)
+                            : WorkerHead::kInvalidNumber;
+    } else if (!AddField(entry.key, entry.value, head_->headers)) {
       return false;
     }
   }
@@ -246,43 +287,43 @@ bool WorkerHeadParser::FillWrite() {
 
 void WorkerHeadParser::FillDataType(const JsonValue& value) {
   if (value.text == "text") {
-    head_.data_type = DataType::kText;
+    head_->data_type = DataType::kText;
   } else if (value.text == "binary") {
-    head_.data_type = DataType::kBinary;
+    head_->data_type = DataType::kBinary;
   } else {
-    ++head_.ignored_fields;
+    ++head_->ignored_fields;
   }
 }
 
 void WorkerHeadParser::FillClose() {
   const JsonValue* code = Find("code");
   if (code != nullptr && code->type != JsonType::kNull) {
-    head_.code = IsText(*code) ? ParseDigits(code->text, 0, 65535)
-                               : WorkerHead::kInvalidNumber;
+    head_->code = IsText(*code) ? ParseDigits(code->text, 0, 65535)
+                                : WorkerHead::kInvalidNumber;
   }
-  head_.reason = Text("_reason");
+  head_->reason = Text("_reason");
 }
 
 bool WorkerHeadParser::FillMetric() {
-  head_.metric_name = Text("name");
-  head_.metric_value = ParseFinite(Text("value"));
-  head_.metric_type = FindMetricType(Text("type"));
+  head_->metric_name = Text("name");
+  head_->metric_value = ParseFinite(Text("value"));
+  head_->metric_type = FindMetricType(Text("type"));
   const JsonValue* labels = Find("labels");
-  return labels == nullptr || FillFields(*labels, head_.labels);
+  return labels == nullptr || FillFields(*labels, head_->labels);
 }
 
 bool WorkerHeadParser::FillHello() {
-  head_.connector = Text("connector");
+  head_->connector = Text("connector");
   const int concurrency = ParseDigits(Text("concurrency"), 1, 65535);
   if (concurrency != WorkerHead::kInvalidNumber) {
-    head_.concurrency = static_cast<uint32_t>(concurrency);
+    head_->concurrency = static_cast<uint32_t>(concurrency);
   }
   const JsonValue* features = Find("features");
   if (features == nullptr) return true;
   elements_.clear();
   if (!AddField("", *features, elements_)) return false;
   for (const Field& element : elements_) {
-    head_.features.push_back(element.value);
+    head_->features.push_back(element.value);
   }
   return true;
 }
@@ -290,7 +331,7 @@ bool WorkerHeadParser::FillHello() {
 bool WorkerHeadParser::FillFields(const JsonValue& object,
                                   std::vector<Field>& fields) {
   if (object.type != JsonType::kObject) {
-    ++head_.ignored_fields;
+    ++head_->ignored_fields;
     return true;
   }
   nested_.clear();
@@ -321,7 +362,7 @@ bool WorkerHeadParser::AddField(std::string_view name, const JsonValue& value,
 bool WorkerHeadParser::AddScalar(std::string_view name, const JsonValue& value,
                                  std::vector<Field>& fields) {
   if (!IsText(value)) {
-    ++head_.ignored_fields;
+    ++head_->ignored_fields;
     return true;
   }
   if (fields.size() == kMaxHeadKeys) return false;

@@ -43,6 +43,7 @@ routing::ClientLimits DecodeLimits(const pb::ClientLimits& message) {
   SetIfGiven(message.ws_dead_ms(), limits.ws_dead_after);
   SetIfGiven(message.ws_accept_wait_ms(), limits.ws_accept_wait);
   SetIfGiven(message.ws_accept_timeout_ms(), limits.ws_accept_timeout);
+  SetIfGiven(message.ws_drain_quiet_ms(), limits.ws_drain_quiet);
   SetIfGiven(message.ws_max_message_bytes(), limits.ws_max_message_bytes);
   return limits;
 }
@@ -102,6 +103,7 @@ size_t DescriptorsOf(pb::ToProxy::BodyCase body) {
       return 1;
     case pb::ToProxy::kSnapshot:
     case pb::ToProxy::kRemoveListener:
+    case pb::ToProxy::kWorkerReady:
     case pb::ToProxy::kDrainWorker:
     case pb::ToProxy::kDetachWorker:
     case pb::ToProxy::kDrainAll:
@@ -185,9 +187,12 @@ void AgentLink::OnAgentMessage(std::string_view message,
           DecodeKey(command.attach_worker()),
           {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])});
       return;
+    case pb::ToProxy::kWorkerReady:
+      commands_.WorkerReady(DecodeKey(command.worker_ready()));
+      return;
     case pb::ToProxy::kDrainWorker:
       commands_.DrainWorker(
-          DecodeKey(command.drain_worker()),
+          DecodeKey(command.drain_worker()), command.drain_worker().for_good(),
           absl::Milliseconds(command.drain_worker().deadline_ms()));
       return;
     case pb::ToProxy::kDetachWorker:

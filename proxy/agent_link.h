@@ -38,7 +38,8 @@ class AgentCommands {
   virtual void RemoveListener(uint32_t id) = 0;
   virtual void AttachWorker(const upstream::InstanceKey& key,
                             upstream::WorkerPipes pipes) = 0;
-  virtual void DrainWorker(const upstream::InstanceKey& key,
+  virtual void WorkerReady(const upstream::InstanceKey& key) = 0;
+  virtual void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                            absl::Duration deadline) = 0;
   virtual void DetachWorker(const upstream::InstanceKey& key) = 0;
   virtual void UseCounters(UniqueFd memfd, uint32_t slots) = 0;

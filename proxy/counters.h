@@ -32,8 +32,8 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> responses_504;
   std::atomic<uint64_t> websocket_opened;
   std::atomic<uint64_t> websocket_closed;
-  std::atomic<uint64_t> bytes_in;  // From clients.
-  std::atomic<uint64_t> bytes_out;
+  std::atomic<uint64_t> bytes_in;   // From clients: heads, bodies, messages.
+  std::atomic<uint64_t> bytes_out;  // Bodies and messages.
   std::atomic<uint64_t> frames_in;  // From the worker.
   std::atomic<uint64_t> frames_out;
   std::atomic<uint64_t> frames_bad;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -64,10 +65,13 @@ std::string LimitName(uint32_t resource) {
 // What we may have inherited and a service must not. None of it can fail in
 // a way that the worker would have to know.
 void ResetInherited() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) {
-    sigaction(signal, &action, nullptr);
+  // The bare call, with the kernel's structure of four words, all zero:
+  // SIG_DFL. glibc's refuses the two signals that it keeps for itself (32 and
+  // 33).
+  constexpr size_t kMaskBytes = _NSIG / 8;
+  constexpr uint64_t kDefaultAction[4] = {};
+  for (int signal = 1; signal < _NSIG; ++signal) {
+    syscall(SYS_rt_sigaction, signal, kDefaultAction, nullptr, kMaskBytes);
   }
   sigset_t none;
   sigemptyset(&none);

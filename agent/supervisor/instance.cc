@@ -38,7 +38,10 @@ void Instance::Start() {
   Handle(InstanceEvent::kStart, "");
 }
 
-void Instance::Stop() { Handle(InstanceEvent::kStop, ""); }
+void Instance::Stop(StopReason reason) {
+  stop_reason_ = reason;
+  Handle(InstanceEvent::kStop, "");
+}
 
 void Instance::OnSpawned(pid_t pid) {
   if (phase_ != Phase::kLaunching) return;
@@ -220,12 +223,13 @@ void Instance::Serve() {
   ready_at_ = environment_.timers.Now();
   problem_.clear();
   if (!outcome_) outcome_ = absl::OkStatus();
+  if (attached_) environment_.traffic.Ready(Key());
 }
 
 void Instance::Drain() {
   if (!attached_) return Signal();
   Arm(spec_.drain_timeout, InstanceEvent::kTimeout);
-  environment_.traffic.Drain(Key(), spec_.drain_timeout);
+  environment_.traffic.Drain(Key(), stop_reason_, spec_.drain_timeout);
 }
 
 void Instance::Signal() {

@@ -16,6 +16,7 @@
 
 #include "agent/supervisor/environment.h"
 #include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/ports.h"
 #include "agent/supervisor/process_exit.h"
 #include "agent/supervisor/restart_pacer.h"
 #include "agent/supervisor/stats.h"
@@ -48,7 +49,7 @@ class Instance {
   // Commands. Start forgets backoff, crash loop and the last outcome, unless
   // the instance is ready.
   void Start();
-  void Stop();
+  void Stop(StopReason reason);
 
   // The reload has succeeded: a replacement becomes the principal.
   void Promote() { role_ = Role::kPrincipal; }
@@ -106,6 +107,7 @@ class Instance {
   Phase phase_ = Phase::kNone;
   pid_t pid_ = 0;
   bool attached_ = false;
+  StopReason stop_reason_ = StopReason::kForGood;
   bool signalled_ = false;
   bool killed_ = false;
   absl::Duration spawned_at_;  // Monotonic.

@@ -33,19 +33,31 @@ class Processes {
   virtual void Signal(const InstanceKey& key, int signal) = 0;
 };
 
+// What clients that stay connected may expect.
+enum class StopReason : uint8_t {
+  kReplaced,  // Another process follows, or is there: they may come again.
+  kForGood,   // By command; nobody serves them until the next one.
+};
+
 // Sessions of pipe-mode workers. A port to the proxy; never called for other
 // workers.
 class Traffic {
  public:
   virtual ~Traffic() = default;
 
-  // Gives the proxy the pipes; sessions may be sent from now on. Called once,
-  // right after OnSpawned.
+  // Gives the proxy the pipes; sessions may be sent from now on, where no
+  // instance is there that has proven itself. Called once, right after
+  // OnSpawned.
   virtual void Attach(const InstanceKey& key) = 0;
+
+  // The instance may be relied on: it gets its share of the sessions. Called
+  // at most once after Attach.
+  virtual void Ready(const InstanceKey& key) = 0;
 
   // No new sessions. Answered by OnDrained when none is left or `deadline`
   // has passed; the supervisor waits no longer than that by itself.
-  virtual void Drain(const InstanceKey& key, absl::Duration deadline) = 0;
+  virtual void Drain(const InstanceKey& key, StopReason reason,
+                     absl::Duration deadline) = 0;
 
   // The process is gone: read what it has left, close the pipes. Called once
   // for each Attach, after OnExited.

@@ -72,7 +72,7 @@ void Worker::Start(Index index, Done done) {
     } else if (slot.current->state() == InstanceState::kUnready &&
                !slot.incoming) {
       // Its end was coming before the command; what counts is the next one.
-      slot.current->Stop();
+      slot.current->Stop(StopReason::kReplaced);
       slot.start_pending = true;
     } else {
       slot.current->Start();
@@ -84,14 +84,16 @@ void Worker::Start(Index index, Done done) {
 void Worker::Stop(Index index, Done done) {
   AbortReloads(Superseded(spec_, "stop"));
   AbortWaiters(Waiter::Goal::kUp, index, Superseded(spec_, "stop"));
-  for (const uint32_t i : Indexes(index)) StopSlot(slots_[i]);
+  for (const uint32_t i : Indexes(index)) {
+    StopSlot(slots_[i], StopReason::kForGood);
+  }
   AddWaiter(Waiter::Goal::kDown, index, std::move(done));
 }
 
 void Worker::Restart(Index index, Done done) {
   AbortReloads(Superseded(spec_, "restart"));
   for (const uint32_t i : Indexes(index)) {
-    StopSlot(slots_[i]);
+    StopSlot(slots_[i], StopReason::kReplaced);
     slots_[i].start_pending = true;
   }
   AddWaiter(Waiter::Goal::kUp, index, std::move(done));
@@ -125,12 +127,12 @@ void Worker::Delete(Done done) {
   Stop(std::nullopt, std::move(done));
 }
 
-void Worker::StopSlot(Slot& slot) {
+void Worker::StopSlot(Slot& slot, StopReason reason) {
   slot.start_pending = false;
-  slot.current->Stop();
+  slot.current->Stop(reason);
   // At most one of the two is there.
   if (slot.incoming) slot.outgoing = std::move(slot.incoming);
-  if (slot.outgoing) slot.outgoing->Stop();
+  if (slot.outgoing) slot.outgoing->Stop(reason);
 }
 
 void Worker::AddWaiter(Waiter::Goal goal, Index index, Done done) {
@@ -161,7 +163,7 @@ void Worker::AbortReloads(const absl::Status& status) {
   for (Slot& slot : slots_) {
     if (!slot.incoming) continue;
     slot.outgoing = std::move(slot.incoming);
-    slot.outgoing->Stop();
+    slot.outgoing->Stop(StopReason::kReplaced);
   }
 }
 
@@ -262,14 +264,14 @@ std::optional<absl::Status> Worker::Advance(RollingReload& reload) {
     } else if (slot.incoming->state() == InstanceState::kReady) {
       slot.incoming->Promote();
       slot.outgoing = std::exchange(slot.current, std::move(slot.incoming));
-      slot.outgoing->Stop();
+      slot.outgoing->Stop(StopReason::kReplaced);
       ClearOutgoing();  // It may have been at rest already.
       reload.replaced = true;
     } else if (slot.incoming->outcome()) {  // Not ready: a failure.
       const std::string why(slot.incoming->outcome()->message());
       // Most have ended; a launch without answer may still become a process.
       slot.outgoing = std::move(slot.incoming);
-      slot.outgoing->Stop();
+      slot.outgoing->Stop(StopReason::kReplaced);
       ClearOutgoing();
       return absl::FailedPreconditionError(
           absl::StrCat(why, "; the old process stays as it was"));

@@ -84,7 +84,7 @@ class Worker {
   void AddWaiter(Waiter::Goal goal, Index index, Done done);
   void AbortWaiters(Waiter::Goal goal, Index index, const absl::Status& status);
   void AbortReloads(const absl::Status& status);
-  void StopSlot(Slot& slot);
+  void StopSlot(Slot& slot, StopReason reason);
 
   void ClearOutgoing();
   void SettleWaiters();

@@ -40,13 +40,13 @@ ApmModule(on_connect).run()
 
 
 def request(number, full):
-    head = {
-        '_sessionId': 'a1b2c3-%010d' % number, '_sessionType': 'new', 'protocol': 'http', 'method': 'GET',
-        'path': '/api/items/%010d' % number, 'query': 'page=2&sort=name', 'remoteAddress': '192.0.2.7',
+    head = {  # As the agent writes it.
+        '_sessionId': 'a1b2c3-%010d' % number, '_sessionType': 'new', '_sessionData': {}, 'protocol': 'http',
+        'method': 'GET', 'path': '/api/items/%010d' % number, 'query': 'page=2&sort=name',
         'headers': {'host': 'myapp.example.com', 'user-agent': 'bench/1.0', 'accept': '*/*',
                     'cookie': 'sid=0123456789abcdef; theme=dark'},
-        'host': 'myapp.example.com', 'scheme': 'http', 'httpVersion': '1.1', 'listener': 'http://127.0.0.1:3000',
-        'requestId': 'a1b2c3-%010d' % number, 'remotePort': 50000,
+        'remoteAddress': '192.0.2.7', 'remotePort': 50000, 'scheme': 'http', 'host': 'myapp.example.com',
+        'httpVersion': '1.1', 'listener': 'http://127.0.0.1:3000', 'requestId': 'a1b2c3-%010d' % number,
     }
     if full:
         head.update(path_array=['api', 'items', '%010d' % number], query_object={'page': '2', 'sort': 'name'},

@@ -1,6 +1,6 @@
 'use strict';
-// Sends every message back and counts them. The count is saved with the agent,
-// so it goes on when a reload moves the open connection to a new instance.
+// Sends every message back and counts them; the count is saved with the agent
+// as this connection's session data.
 
 const ApmModule = require(process.env.APM_CONNECTORS + '/node/apm_module.node.js');
 

@@ -24,6 +24,9 @@ namespace apm::net {
 // Of answers that wait for a slow client; more, and it is cut off. Above the
 // largest single frame, since a worker cannot be told to pause.
 inline constexpr size_t kMaxOutputBytes = size_t{64} << 20;
+// With more than this to take, a client is not listened to: neither a request
+// nor a message of its own adds to it.
+inline constexpr size_t kMaxOutputAhead = size_t{256} << 10;
 
 // Owned by its Connection. Thread: the shard's.
 class ClientSocket {
@@ -56,6 +59,7 @@ class ClientSocket {
   // What the client shall get; sent by Flush().
   std::string& output() { return output_; }
   size_t pending_output() const { return output_.size() - sent_; }
+  bool output_full() const { return pending_output() > kMaxOutputAhead; }
   WriteResult Flush();
   // When the client last took something, or was first offered it.
   absl::Duration last_progress() const { return last_progress_; }

@@ -20,8 +20,11 @@ namespace {
 
 using proxy::Add;
 
-// What a client may still send after our last word, in bytes and in time.
-constexpr uint64_t kMaxLingerBytes = uint64_t{64} << 10;
+// So much of a body that nobody wants is dropped to save the connection.
+constexpr uint64_t kMaxDroppedBytes = uint64_t{64} << 10;
+// What a client may still send after our last word, in bytes and in time. Many
+// send all of a body before they look for the answer that refuses it.
+constexpr uint64_t kMaxLingerBytes = uint64_t{64} << 20;
 constexpr absl::Duration kLingerTime = absl::Seconds(2);
 constexpr int kRetryAfterSeconds = 1;
 
@@ -91,20 +94,19 @@ void Connection::OnReadable() {
   }
 }
 
-// A client that only stopped sending still gets its answer.
+// A client that only stopped sending still gets its answer, all of it.
 void Connection::OnInputEnded() {
   switch (state_) {
+    case State::kReading:
     case State::kExchange:
-      if (!exchange_.body().done()) Abort("client gone");
+      Advance();
       return;
     case State::kFlushing:
       linger_ = false;
       return;
-    case State::kReading:
-      if (socket_.has_input()) Add(context_.counters->bad_requests);
-      Abort("client gone");
-      return;
     case State::kDraining:
+      FlushAndClose();
+      return;
     case State::kWebSocket:
     case State::kLingering:
     case State::kClosed:
@@ -122,10 +124,11 @@ void Connection::Advance() {
   for (;;) {
     switch (state_) {
       case State::kReading:
+        if (socket_.output_full()) return;
         if (!socket_.has_input() || !ReadHead()) return;
         break;
       case State::kExchange:
-        exchange_.PumpBody();
+        if (!exchange_.PumpBody()) Abort("client gone");
         if (state_ == State::kExchange) return;
         break;
       case State::kDraining:
@@ -155,7 +158,8 @@ bool Connection::ReadHead() {
   switch (kit.parser.Parse(kit.unread())) {
     case http1::RequestParser::Result::kNeedMore:
       if (socket_.ended()) {
-        Abort("client gone");  // It will never be complete.
+        Add(context_.counters->bad_requests);  // It will never be complete.
+        FlushAndClose();
       } else if (!head_begun_) {
         head_begun_ = true;
         deadline_ = context_.loop.Now() + context_.limits.head_timeout;
@@ -221,7 +225,7 @@ void Connection::DropBody() {
     if (result == RequestBody::Result::kNeedMore) return;
     dropped_bytes_ += piece.bytes.size();
     if (result != RequestBody::Result::kPiece ||
-        dropped_bytes_ > kMaxLingerBytes) {
+        dropped_bytes_ > kMaxDroppedBytes) {
       state_ = State::kFlushing;
       linger_ = true;
       return;
@@ -232,10 +236,7 @@ void Connection::DropBody() {
 
 void Connection::OnAnswerBroken(bool reset) {
   if (reset) socket_.ResetOnClose();
-  linger_ = false;
-  state_ = State::kFlushing;
-  deadline_ = absl::InfiniteDuration();
-  Mark();
+  FlushAndClose();
 }
 
 void Connection::OnWebSocketDone() {
@@ -249,10 +250,15 @@ void Connection::OnWebSocketDone() {
 void Connection::EndOfTurn() {
   if (closed()) return;
   if (state_ == State::kExchange) exchange_.Commit();
-  if (state_ != State::kFlushing && state_ != State::kLingering) Advance();
-  if (closed()) return;
-  Flush();
-  if (closed()) return;
+  for (;;) {
+    if (state_ != State::kFlushing && state_ != State::kLingering) Advance();
+    if (closed()) return;
+    const bool held_back = socket_.output_full();
+    Flush();
+    if (closed()) return;
+    if (!held_back || socket_.output_full()) break;
+    if (websocket_) websocket_->Resume();
+  }
   UpdateInterest();
   timer_.Set(NextDeadline());
 }
@@ -273,6 +279,13 @@ void Connection::Flush() {
              (socket_.ended() || listener_.closing || context_.draining)) {
     Close();
   }
+}
+
+void Connection::FlushAndClose() {
+  linger_ = false;
+  state_ = State::kFlushing;
+  deadline_ = absl::InfiniteDuration();
+  Mark();
 }
 
 void Connection::EndOutput() {
@@ -316,6 +329,13 @@ absl::Duration Connection::NextDeadline() const {
   return next;
 }
 
+// A client is not idle while it takes the last answer.
+absl::Duration Connection::IdleDeadline() const {
+  return context_.limits.idle_timeout + (socket_.pending_output() != 0
+                                             ? context_.loop.Now()
+                                             : socket_.last_progress());
+}
+
 void Connection::OnDeadline() {
   if (closed()) return;
   const absl::Duration now = context_.loop.Now();
@@ -332,6 +352,8 @@ void Connection::OnDeadline() {
       if (head_begun_) {
         state_ = State::kExchange;
         exchange_.Refuse(408, "the request head is too slow");
+      } else if (now < IdleDeadline()) {
+        deadline_ = IdleDeadline();
       } else {
         Close();
       }
@@ -343,6 +365,8 @@ void Connection::OnDeadline() {
       websocket_->OnDeadline(now);
       return;
     case State::kDraining:
+      if (now >= deadline_) FlushAndClose();
+      return;
     case State::kLingering:
       if (now >= deadline_) Close();
       return;
@@ -353,9 +377,7 @@ void Connection::OnDeadline() {
 }
 
 void Connection::BeginDrain() {
-  if (state_ == State::kWebSocket) {
-    websocket_->GoAway(websocket::CloseCode::kGoingAway);
-  }
+  if (state_ == State::kWebSocket) websocket_->BeginDrain();
   if (state_ == State::kReading) Mark();  // Flush() closes what is idle.
 }
 

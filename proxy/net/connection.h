@@ -11,7 +11,9 @@
 //   kClosed     destroyed by its owner at the end of this turn
 //
 // Pipelined requests wait in the input buffer, and in the client's socket
-// behind it: answers are in order because there is one at a time.
+// behind it: answers are in order because there is one at a time. They wait
+// also while the client does not take the answers it has: what it makes us
+// keep is bounded.
 //
 // Lifetimes. A connection is destroyed at the end of a turn and nowhere else.
 // So whatever a callback of this turn still calls is there; after Close() it
@@ -93,10 +95,12 @@ class Connection final : public ExchangeOwner, public WebSocketOwner {
   void DropBody();
   void EnterReading();
   void Flush();
+  void FlushAndClose();
   void EndOutput();
   void UpdateInterest();
   void OnDeadline();
   absl::Duration NextDeadline() const;
+  absl::Duration IdleDeadline() const;
   bool HoldsHead() const;
   bool MayGiveBackKit() const;
   void Mark() { context_.owner.Mark(*this); }

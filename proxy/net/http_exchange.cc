@@ -136,26 +136,27 @@ bool HttpExchange::MoreMayCome() const {
   return socket_.has_input() && socket_.kit().unread().size() > head_bytes;
 }
 
-void HttpExchange::PumpBody() {
+bool HttpExchange::PumpBody() {
   while (session_ != nullptr && session_->instance != nullptr &&
-         !body_.done() && socket_.has_input()) {
+         !body_.done()) {
+    if (!socket_.has_input()) return !socket_.ended();
     upstream::Instance& instance = *session_->instance;
     if (instance.congested()) {
       if (!body_paused_) paused_since_ = context_.loop.Now();
       body_paused_ = true;
-      return;
+      return true;
     }
     expect_continue_ = false;  // It did not wait.
     RequestBody::Piece piece;
     switch (body_.Next(socket_.kit(), piece)) {
       case RequestBody::Result::kNeedMore:
-        return;
+        return !socket_.ended();
       case RequestBody::Result::kTooLarge:
         Fail(413, {}, "request body too large");
-        return;
+        return true;
       case RequestBody::Result::kError:
         Fail(body_.error().status, body_.error().reason, "bad request body");
-        return;
+        return true;
       case RequestBody::Result::kPiece:
         break;
     }
@@ -169,6 +170,7 @@ void HttpExchange::PumpBody() {
                              piece.bytes, instance.Output());
     }
   }
+  return true;
 }
 
 void HttpExchange::OnDispatched() {
@@ -319,7 +321,8 @@ void HttpExchange::OnWorkerClosed(std::optional<int> code, std::string_view) {
   switch (response_) {
     case Response::kNone:
       DropHead();
-      status_ = code.value_or(200);
+      // 0 and 1000 are how some say "no code": none of them is a status.
+      status_ = code == 0 || code == 1000 ? 200 : code.value_or(200);
       held_fields_.clear();
       held_body_.clear();
       SendHead(0);

@@ -65,8 +65,9 @@ class HttpExchange final : public upstream::SessionPeer {
   const RequestBody& body() const { return body_; }
   RequestBody& body() { return body_; }
 
-  // Moves what has been read of the body to the worker.
-  void PumpBody();
+  // Moves what has been read of the body to the worker. False if the client
+  // stopped sending before the body's end.
+  bool PumpBody();
   // No more input is wanted for now.
   bool body_paused() const { return body_paused_; }
 
@@ -88,6 +89,8 @@ class HttpExchange final : public upstream::SessionPeer {
                       std::string_view reason) override;
   void OnWorkerLost(upstream::Loss loss) override;
   void OnWorkerWritable() override;
+  void OnDrain(const upstream::DrainOrder&) override {}
+  void OnWorkerDrained() override {}
   void OnDrainDeadline() override {}
   bool MayRetry() const override;
 

@@ -69,6 +69,7 @@ RequestBody::Result RequestBody::NextOfChunks(InputKit& kit, Piece& piece) {
     done_ = piece.last = event == http1::ChunkedDecoder::Event::kEnd;
     break;
   }
+  if (done_) kit.chunked.Reset();  // A pipelined body may come next.
   kit.Consume(kit.unread().size() - input.size());
   received_ += joined_bytes;
   piece.bytes = {joined, joined_bytes};

@@ -32,6 +32,7 @@ void RequestRecord::Begin(NetContext& context, Listener& listener,
                           const Peer& peer, const http1::Request& request) {
   proxy::WorkerCounters& counters = listener.route->worker->counters();
   Add(counters.requests);
+  Add(counters.bytes_in, request.head_bytes);
   if (request.dropped_fields != 0) {
     Add(counters.headers_dropped, request.dropped_fields);
   }

@@ -177,10 +177,16 @@ void Shard::AttachWorker(const upstream::InstanceKey& key,
   }
 }
 
-void Shard::DrainWorker(const upstream::InstanceKey& key,
+void Shard::WorkerReady(const upstream::InstanceKey& key) {
+  if (Route* route = FindRoute(key.worker_id); route != nullptr) {
+    route->worker->MarkReady(key);
+  }
+}
+
+void Shard::DrainWorker(const upstream::InstanceKey& key, bool for_good,
                         absl::Duration deadline) {
   if (Route* route = FindRoute(key.worker_id); route != nullptr) {
-    route->worker->Drain(key, deadline);
+    route->worker->Drain(key, for_good, deadline);
   } else {
     reports_->WorkerDrained(key, 0);
   }

@@ -54,7 +54,8 @@ class Shard final : public proxy::AgentCommands,
   void RemoveListener(uint32_t id) override;
   void AttachWorker(const upstream::InstanceKey& key,
                     upstream::WorkerPipes pipes) override;
-  void DrainWorker(const upstream::InstanceKey& key,
+  void WorkerReady(const upstream::InstanceKey& key) override;
+  void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                    absl::Duration deadline) override;
   void DetachWorker(const upstream::InstanceKey& key) override;
   void UseCounters(UniqueFd memfd, uint32_t slots) override;

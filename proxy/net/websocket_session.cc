@@ -31,6 +31,7 @@ using websocket::CloseCode;
 // For the client's close frame after ours.
 constexpr absl::Duration kCloseWait = absl::Seconds(5);
 constexpr int kRetryAfterSeconds = 1;
+constexpr std::string_view kDraining = "draining";
 
 websocket::FrameLimits MakeLimits(const NetContext& context) {
   websocket::FrameLimits limits;
@@ -94,9 +95,10 @@ void WebSocketSession::SendFirstFrame() {
   }
   DropHead();
   state_ = State::kAnnounced;
-  deadline_ = context_.loop.Now() + (session_->instance->announces_accept()
-                                         ? context_.limits.ws_accept_timeout
-                                         : context_.limits.ws_accept_wait);
+  announced_at_ = context_.loop.Now();
+  deadline_ = announced_at_ + (session_->instance->announces_accept()
+                                   ? context_.limits.ws_accept_timeout
+                                   : context_.limits.ws_accept_wait);
 }
 
 void WebSocketSession::DropHead() {
@@ -152,6 +154,7 @@ std::string_view WebSocketSession::ChooseProtocol(
 void WebSocketSession::OnWorkerFrame(const ipc::WorkerHead& head,
                                      std::string_view payload, bool first) {
   const bool raw = head.command == ipc::WorkerCommand::kWriteRaw;
+  if (leaving_ && !worker_answers_) LeaveAfter(context_.limits.ws_drain_quiet);
   if (state_ == State::kAnnounced) {
     if (raw) {
       state_ = State::kRaw;
@@ -220,10 +223,8 @@ void WebSocketSession::OnWorkerClosed(std::optional<int> code,
 void WebSocketSession::OnWorkerLost(upstream::Loss loss) {
   session_ = nullptr;
   if (state_ == State::kOpen) {
-    StartClosing(
-        Number(loss == upstream::Loss::kDetached ? CloseCode::kServiceRestart
-                                                 : CloseCode::kInternalError),
-        {});
+    const bool planned = leaving_ || loss == upstream::Loss::kDetached;
+    StartClosing(Number(planned ? leave_code_ : CloseCode::kInternalError), {});
   } else if (state_ == State::kRaw) {
     Finish(101);
   } else if (state_ != State::kClosing && state_ != State::kDone) {
@@ -231,11 +232,39 @@ void WebSocketSession::OnWorkerLost(upstream::Loss loss) {
   }
 }
 
-void WebSocketSession::GoAway(CloseCode code) {
+void WebSocketSession::BeginDrain() {
+  if (leaving_) return;
+  OnDrain({.for_good = true,
+           .worker_answers = false,  // It was not asked.
+           .spread = absl::ZeroDuration()});
+}
+
+void WebSocketSession::OnDrain(const upstream::DrainOrder& order) {
+  leaving_ = true;
+  worker_answers_ = order.worker_answers;
+  leave_code_ =
+      order.for_good ? CloseCode::kGoingAway : CloseCode::kServiceRestart;
+  leave_from_ = context_.loop.Now() + order.spread;
+  LeaveAfter(worker_answers_ ? absl::InfiniteDuration()
+                             : context_.limits.ws_drain_quiet);
+}
+
+void WebSocketSession::OnWorkerDrained() {
+  if (leaving_) LeaveAfter(absl::ZeroDuration());
+}
+
+void WebSocketSession::LeaveAfter(absl::Duration wait) {
+  leave_at_ = std::max(context_.loop.Now(), leave_from_) + wait;
+  owner_.OnWebSocketProgress();
+}
+
+void WebSocketSession::Leave() {
+  leave_at_ = absl::InfiniteDuration();
   if (state_ == State::kOpen) {
-    EndSession("restart");
-    StartClosing(Number(code), {});
+    EndSession(kDraining);
+    StartClosing(Number(leave_code_), {});
   } else if (state_ == State::kQueued || state_ == State::kAnnounced) {
+    EndSession(kDraining);
     Refuse(503, "the service restarts");
   }
 }
@@ -253,7 +282,9 @@ bool WebSocketSession::input_paused() const {
          state_ == State::kAnnounced;
 }
 
-void WebSocketSession::OnWorkerWritable() {
+void WebSocketSession::OnWorkerWritable() { Resume(); }
+
+void WebSocketSession::Resume() {
   if (!input_paused_) return;
   input_paused_ = false;
   heard_at_ = context_.loop.Now();  // It could not be heard.
@@ -263,7 +294,8 @@ void WebSocketSession::OnWorkerWritable() {
 void WebSocketSession::PumpInput() {
   while ((state_ == State::kOpen || state_ == State::kClosing) &&
          socket_.has_input()) {
-    if (state_ == State::kOpen && session_->instance->congested()) {
+    if (state_ == State::kOpen &&
+        (session_->instance->congested() || socket_.output_full())) {
       input_paused_ = true;
       return;
     }
@@ -273,6 +305,7 @@ void WebSocketSession::PumpInput() {
     const size_t before = input.size();
     const auto event = parser_.Next(input, heard_at_);
     kit.Consume(before - input.size());
+    Add(worker().counters().bytes_in, before - input.size());
     switch (event) {
       case websocket::FrameParser::Event::kNeedMore:
         return;
@@ -306,7 +339,6 @@ void WebSocketSession::PumpInput() {
 bool WebSocketSession::DeliverMessage() {
   if (session_ == nullptr) return true;  // We have said goodbye.
   const std::string_view payload = parser_.payload();
-  Add(worker().counters().bytes_in, payload.size());
   const absl::Status appended = ipc::AppendData(
       session_->id(),
       parser_.is_text() ? ipc::DataType::kText : ipc::DataType::kBinary,
@@ -318,18 +350,24 @@ bool WebSocketSession::DeliverMessage() {
 }
 
 void WebSocketSession::OnDeadline(absl::Duration now) {
+  if (now >= leave_at_) {
+    Leave();
+    return;
+  }
   if (now < deadline_) return;
   switch (state_) {
     case State::kQueued:
       Refuse(503, "no worker is free");
       return;
     case State::kAnnounced:
-      if (session_->instance->announces_accept()) {
-        Refuse(504, "the worker did not answer in time");
-      } else {
+      if (!session_->instance->announces_accept()) {
         Accept(offered_protocols_.empty() ? std::string_view()
                                           : offered_protocols_.front());
+        return;
       }
+      // Its hello may have come after the session: the wait is longer now.
+      deadline_ = announced_at_ + context_.limits.ws_accept_timeout;
+      if (now >= deadline_) Refuse(504, "the worker did not answer in time");
       return;
     case State::kOpen:
       if (!input_paused_ && now - heard_at_ >= context_.limits.ws_dead_after) {

@@ -8,9 +8,14 @@
 //   kRaw        the worker answered with writeRaw instead: its bytes
 //   kClosing    our close frame is sent; the client's is awaited
 //   kDone       nothing more is said
+//
+// One that has to go (its instance is replaced, its listener closed) goes on
+// as it was until the worker is through with it: the worker says so, or says
+// nothing for a while. Then the client hears why, and can connect again.
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -56,16 +61,19 @@ class WebSocketSession final : public upstream::SessionPeer {
 
   bool holds_head() const { return request_ != nullptr; }
 
-  // Takes frames out of the input while the worker takes messages.
+  // Takes frames out of the input while the worker takes messages and the
+  // client what it is sent.
   void PumpInput();
   bool input_paused() const;
+  // What paused the input may be over.
+  void Resume();
 
   // The client has gone: ends the session, says nothing.
   void Cancel(std::string_view reason);
-  // The proxy or the worker's instance is to go: says so with `code`.
-  void GoAway(websocket::CloseCode code);
+  // The proxy or the listener is to go.
+  void BeginDrain();
 
-  absl::Duration deadline() const { return deadline_; }
+  absl::Duration deadline() const { return std::min(deadline_, leave_at_); }
   void OnDeadline(absl::Duration now);
 
   void OnDispatched() override;
@@ -76,9 +84,9 @@ class WebSocketSession final : public upstream::SessionPeer {
                       std::string_view reason) override;
   void OnWorkerLost(upstream::Loss loss) override;
   void OnWorkerWritable() override;
-  void OnDrainDeadline() override {
-    GoAway(websocket::CloseCode::kServiceRestart);
-  }
+  void OnDrain(const upstream::DrainOrder& order) override;
+  void OnWorkerDrained() override;
+  void OnDrainDeadline() override { Leave(); }
   bool MayRetry() const override { return false; }
 
  private:
@@ -97,6 +105,8 @@ class WebSocketSession final : public upstream::SessionPeer {
   void Accept(std::string_view protocol);
   void SendMessage(const ipc::WorkerHead& head, std::string_view payload);
   bool DeliverMessage();
+  void LeaveAfter(absl::Duration wait);
+  void Leave();
   void StartClosing(uint16_t code, std::string_view reason);
   void EndSession(std::string_view reason);
   void Finish(int status);
@@ -120,6 +130,14 @@ class WebSocketSession final : public upstream::SessionPeer {
   absl::Duration heard_at_;
   absl::Duration ping_at_;
   absl::Duration deadline_ = absl::InfiniteDuration();
+  absl::Duration announced_at_;
+
+  bool leaving_ = false;
+  bool worker_answers_ = false;  // To the drain: its silence means nothing.
+  websocket::CloseCode leave_code_ = websocket::CloseCode::kServiceRestart;
+  absl::Duration leave_from_;  // Not before.
+  absl::Duration leave_at_ = absl::InfiniteDuration();
+
   RequestRecord record_;
 };
 

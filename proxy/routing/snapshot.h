@@ -25,6 +25,9 @@ struct ClientLimits {
   absl::Duration ws_dead_after = absl::Seconds(60);
   absl::Duration ws_accept_wait = absl::Milliseconds(50);
   absl::Duration ws_accept_timeout = absl::Seconds(5);
+  // A worker without the feature `drain` that has been silent for so long has
+  // said its last on a WebSocket that has to go.
+  absl::Duration ws_drain_quiet = absl::Milliseconds(250);
   size_t ws_max_message_bytes = size_t{1} << 20;
 };
 

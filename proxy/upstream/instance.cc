@@ -17,12 +17,30 @@
 
 #include "base/status/status_macros.h"
 #include "ipc/frame_encoder.h"
+#include "proxy/upstream/log_frame.h"
 #include "proxy/upstream/worker.h"
 
 namespace apm::upstream {
 namespace {
 
 using proxy::Add;
+
+// So many WebSockets are closed together, and so long after each other: their
+// clients come back at once, all of them.
+constexpr size_t kDrainBatch = 64;
+constexpr absl::Duration kDrainBatchGap = absl::Milliseconds(10);
+
+// By Prometheus's grammar.
+bool IsMetricName(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == ':';
+  };
+  return !name.empty() && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           return is_letter(c) || (c >= '0' && c <= '9');
+         });
+}
 
 }  // namespace
 
@@ -81,10 +99,11 @@ void Instance::SendConnectionClosed(const Session& session,
   (void)ipc::AppendConnectionClosed(session.id(), reason, Output());
 }
 
-void Instance::Drain(absl::Duration deadline) {
+void Instance::Drain(bool for_good, absl::Duration deadline) {
   if (!draining_) {
     draining_ = true;
     if (understands_drain_) (void)ipc::AppendDrain({}, Output());
+    DrainWebSockets(for_good);
   }
   context_.loop.Cancel(drain_timer_);
   drain_timer_ = kNoTimer;
@@ -103,6 +122,21 @@ void Instance::Drain(absl::Duration deadline) {
       if (websocket) peer.OnDrainDeadline();
     }
   });
+}
+
+void Instance::DrainWebSockets(bool for_good) {
+  DrainOrder order{.for_good = for_good,
+                   .worker_answers = understands_drain_,
+                   .spread = absl::ZeroDuration()};
+  size_t count = 0;
+  for (Session* session = sessions_.front(); session != nullptr;
+       session = session->next) {
+    if (session->kind != SessionKind::kWebSocket) continue;
+    if (understands_drain_) (void)ipc::AppendDrain(session->id(), Output());
+    order.spread = kDrainBatchGap * static_cast<int64_t>(count / kDrainBatch);
+    session->peer->OnDrain(order);
+    ++count;
+  }
 }
 
 void Instance::ReportDrained() {
@@ -143,16 +177,21 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     heard_ = true;
     connector_ = std::string(head.connector);
     context_.events.OnHello(key_, connector_);
+    // What waited for a proven instance; after a hello that says how much.
+    if (head.command != ipc::WorkerCommand::kHello) worker_.DispatchQueued();
   }
   switch (head.command) {
     case ipc::WorkerCommand::kHello:
       OnHello(head);
       return;
-    // Valid, and without meaning to this version of the proxy.
-    case ipc::WorkerCommand::kMetric:
-    case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kLog:
-    case ipc::WorkerCommand::kDrained:
+      WriteLog(head);
+      return;
+    case ipc::WorkerCommand::kMetric:
+      CheckMetric(head);
+      return;
+    // Valid, and without meaning to this version of the proxy.
+    case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kAck:
       return;
     case ipc::WorkerCommand::kWrite:
@@ -160,6 +199,7 @@ void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
     case ipc::WorkerCommand::kCloseConnection:
     case ipc::WorkerCommand::kSaveSessionData:
     case ipc::WorkerCommand::kAccept:
+    case ipc::WorkerCommand::kDrained:
       break;
   }
   Session* session = context_.sessions.Find(head.session);
@@ -183,10 +223,16 @@ void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
     worker_.DispatchQueued();
     return;
   }
-  // An interim answer is not the answer yet.
-  const bool writes = head.command != ipc::WorkerCommand::kAccept &&
-                      (head.x_status.value_or(200) >= 200 ||
-                       *head.x_status == ipc::WorkerHead::kInvalidNumber);
+  if (head.command == ipc::WorkerCommand::kDrained) {
+    peer.OnWorkerDrained();
+    return;
+  }
+  // An interim answer is not the answer yet. A WebSocket has no status: what
+  // some write with 101 to accept it is a first write as any.
+  const bool interim = session.kind == SessionKind::kHttp &&
+                       head.x_status.value_or(200) < 200 &&
+                       *head.x_status != ipc::WorkerHead::kInvalidNumber;
+  const bool writes = head.command != ipc::WorkerCommand::kAccept && !interim;
   const bool first = writes && !session.answered;
   if (first) {
     session.answered = true;
@@ -194,6 +240,22 @@ void Instance::OnSessionFrame(Session& session, const ipc::WorkerHead& head,
   }
   peer.OnWorkerFrame(head, payload, first);
   if (first) worker_.DispatchQueued();
+}
+
+void Instance::WriteLog(const ipc::WorkerHead& head) {
+  const size_t dropped = stray_.WriteLine(
+      FormatLogLine(head.level, head.message, head.log_fields));
+  Add(worker_.counters().stray_dropped_bytes, dropped);
+}
+
+// Nothing is collected yet; a worker's author hears of mistakes all the same.
+void Instance::CheckMetric(const ipc::WorkerHead& head) {
+  if (IsMetricName(head.metric_name) && head.metric_value && head.metric_type) {
+    return;
+  }
+  Add(worker_.counters().frames_bad);
+  worker_.WarnOfBadFrame("a metric without a usable name, value or type",
+                         head.metric_name);
 }
 
 void Instance::SaveData(Session& session, std::string_view json) {

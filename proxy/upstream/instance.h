@@ -45,6 +45,8 @@ class Instance final : public ipc::WorkerLink::Handler {
 
   const InstanceKey& key() const { return key_; }
   bool draining() const { return draining_; }
+  // It has spoken, or the agent vouches for it: it will not end at once.
+  bool proven() const { return heard_ || ready_; }
   bool HasCredit() const { return credit_used_ < concurrency_; }
   bool congested() const { return link_->congested(); }
   ipc::HeadDetail head_detail() const { return head_detail_; }
@@ -64,8 +66,12 @@ class Instance final : public ipc::WorkerLink::Handler {
   // The client ended the session: the worker hears it, if it knew of it.
   void SendConnectionClosed(const Session& session, std::string_view reason);
 
-  // No new sessions; reports when none is left, or at the deadline.
-  void Drain(absl::Duration deadline);
+  // The agent counts it as ready.
+  void MarkReady() { ready_ = true; }
+
+  // No new sessions; WebSockets end. Reports when no session is left, or at
+  // the deadline. `for_good`: nobody takes this instance's place.
+  void Drain(bool for_good, absl::Duration deadline);
 
   // Reads what the worker has left. REQUIRES: not called from a callback of
   // the link.
@@ -93,8 +99,11 @@ class Instance final : public ipc::WorkerLink::Handler {
   void OnHello(const ipc::WorkerHead& head);
   void OnSessionFrame(Session& session, const ipc::WorkerHead& head,
                       std::string_view payload);
+  void WriteLog(const ipc::WorkerHead& head);
+  void CheckMetric(const ipc::WorkerHead& head);
   void SaveData(Session& session, std::string_view json);
   void ReturnCredit(Session& session);
+  void DrainWebSockets(bool for_good);
   void ReportDrained();
 
   UpstreamContext& context_;
@@ -105,6 +114,7 @@ class Instance final : public ipc::WorkerLink::Handler {
   SessionList sessions_;
 
   bool heard_ = false;  // A first valid frame.
+  bool ready_ = false;
   std::string connector_;
   uint32_t concurrency_ = kDefaultConcurrency;
   uint32_t credit_used_ = 0;

@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 
+#include <absl/time/time.h>
+
 #include "ipc/worker_head.h"
 
 namespace apm::upstream {
@@ -29,6 +31,13 @@ enum class SessionKind : uint8_t { kHttp, kWebSocket };
 enum class Loss : uint8_t {
   kWorkerDied,  // Its pipes closed.
   kDetached,    // Planned: it was told to go.
+};
+
+// How a WebSocket leaves an instance that is to go.
+struct DrainOrder {
+  bool for_good = false;        // No other instance will serve the client.
+  bool worker_answers = false;  // With OnWorkerDrained(), when it is through.
+  absl::Duration spread;        // Not before so long: not all at one moment.
 };
 
 // The client's side of a session. No call may destroy the peer's connection
@@ -57,7 +66,14 @@ class SessionPeer {
   // The instance takes bytes again after Instance::congested().
   virtual void OnWorkerWritable() = 0;
 
-  // The worker is to be replaced now: end soon. Only WebSockets hear it.
+  // The instance is to go: end in good time, not within this call. This and
+  // the next two are for WebSockets; HTTP just finishes.
+  virtual void OnDrain(const DrainOrder& order) = 0;
+
+  // The worker has nothing more to say.
+  virtual void OnWorkerDrained() = 0;
+
+  // The instance goes now: end.
   virtual void OnDrainDeadline() = 0;
 
   // May the session's first frame be sent again, to another instance? Only if

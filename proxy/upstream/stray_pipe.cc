@@ -36,16 +36,30 @@ size_t StrayPipe::Write(std::string_view bytes) {
     }
     partial_.append(part);
     if (!whole) continue;
-    if (lines_.size() + partial_.size() > kMaxStrayBytes) Flush();
-    if (lines_.size() + partial_.size() > kMaxStrayBytes + 1) {
-      dropped += partial_.size();
-    } else {
-      lines_.append(partial_);
-    }
+    dropped += Keep(partial_);
     partial_.clear();
   }
   Flush();
   return dropped;
+}
+
+size_t StrayPipe::WriteLine(std::string_view line) {
+  size_t dropped = 0;
+  if (line.size() > kMaxStrayBytes) {
+    dropped = line.size() - kMaxStrayBytes;  // The tail, as of any long line.
+    dropped += Keep(std::string(line.substr(0, kMaxStrayBytes - 1)) + "\n");
+  } else {
+    dropped = Keep(line);
+  }
+  Flush();
+  return dropped;
+}
+
+size_t StrayPipe::Keep(std::string_view line) {
+  if (lines_.size() + line.size() > kMaxStrayBytes) Flush();
+  if (lines_.size() + line.size() > kMaxStrayBytes + 1) return line.size();
+  lines_.append(line);
+  return 0;
 }
 
 void StrayPipe::Flush() {

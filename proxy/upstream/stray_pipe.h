@@ -1,5 +1,5 @@
 // Where a worker's print() goes: what it wrote to its stdout between frames,
-// whole lines, to the agent's log thread.
+// whole lines, to the agent's log thread; the lines of its `log` frames too.
 //
 // Never blocks and never grows without bound: a reader that does not keep up
 // loses lines, and they are counted.
@@ -32,7 +32,12 @@ class StrayPipe {
   // Takes bytes that were cut anywhere. Returns how many were dropped.
   size_t Write(std::string_view bytes);
 
+  // Takes a line with its end; an unfinished one of Write() is not touched.
+  // Returns how many bytes were dropped.
+  size_t WriteLine(std::string_view line);
+
  private:
+  size_t Keep(std::string_view line);
   void Flush();
   void Watch(bool on);
 

@@ -91,14 +91,23 @@ void Worker::Forget(Session& session) {
 }
 
 Instance* Worker::Choose(SessionKind kind) {
+  bool proven_serves = false;
+  Instance* unproven = nullptr;
+  size_t after_unproven = 0;
   for (size_t i = 0; i < instances_.size(); ++i) {
     if (next_instance_ >= instances_.size()) next_instance_ = 0;
     Instance& instance = *instances_[next_instance_++];
     if (instance.draining()) continue;
+    proven_serves |= instance.proven();
     if (kind == SessionKind::kHttp && !instance.HasCredit()) continue;
-    return &instance;
+    if (instance.proven()) return &instance;
+    if (unproven != nullptr) continue;
+    unproven = &instance;
+    after_unproven = next_instance_;
   }
-  return nullptr;
+  if (proven_serves || unproven == nullptr) return nullptr;
+  next_instance_ = after_unproven;
+  return unproven;
 }
 
 void Worker::DispatchQueued() {
@@ -137,9 +146,18 @@ absl::Status Worker::Attach(const InstanceKey& key, WorkerPipes pipes) {
   return absl::OkStatus();
 }
 
-void Worker::Drain(const InstanceKey& key, absl::Duration deadline) {
+void Worker::MarkReady(const InstanceKey& key) {
+  Instance* instance = Find(key);
+  if (instance == nullptr) return;
+  instance->MarkReady();
+  DispatchQueued();
+}
+
+void Worker::Drain(const InstanceKey& key, bool for_good,
+                   absl::Duration deadline) {
   if (Instance* instance = Find(key); instance != nullptr) {
-    instance->Drain(deadline);
+    instance->Drain(for_good, deadline);
+    DispatchQueued();  // It may have been the last one that was proven.
   } else {
     context_.events.OnDrained(key, 0);
   }

@@ -1,7 +1,11 @@
 // A worker with all its instances: who gets the next session, and who waits.
 //
 // Round robin over the instances that have credit; when none has, a bounded
-// queue, first come first served. The deadline in the queue is the peer's
+// queue, first come first served. A new process gets sessions when it is
+// proven: one that dies at once must lose none while another could serve them.
+// Where no proven one serves, the new ones do.
+//
+// The deadline in the queue is the peer's
 // (it has a timer anyway): it ends the session when it has waited enough.
 
 #pragma once
@@ -56,7 +60,8 @@ class Worker {
 
   // Attaching a key that is there already keeps the link there is.
   absl::Status Attach(const InstanceKey& key, WorkerPipes pipes);
-  void Drain(const InstanceKey& key, absl::Duration deadline);
+  void MarkReady(const InstanceKey& key);
+  void Drain(const InstanceKey& key, bool for_good, absl::Duration deadline);
   void Detach(const InstanceKey& key);
 
   bool idle() const { return instances_.empty() && queue_.empty(); }
@@ -67,7 +72,7 @@ class Worker {
   void Forget(Session& session);
   // The link is closed. Destroys the instance.
   void OnInstanceLost(Instance& instance);
-  // Credit has come back.
+  // Credit has come back, or an instance is proven.
   void DispatchQueued();
   // Accounts for saveSessionData; false if the worker holds too much.
   bool ReserveSaved(size_t before, size_t after);

@@ -33,7 +33,6 @@ class SilentEvents final : public KeeperEvents, public ProxyEvents {
   void OnWorkerHello(const LinkKey&, std::string_view) override {}
   void OnWorkerDrained(const LinkKey&, uint32_t) override {}
   void OnWorkerLinkLost(const LinkKey&) override {}
-  void OnProxyWarning(std::string_view) override {}
   void OnProxyGone(const absl::Status&) override {}
 };
 

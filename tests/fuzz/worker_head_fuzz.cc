@@ -46,6 +46,24 @@ void CheckWrite(const WorkerHead& head) {
   Check(again.head().headers == head.headers);
 }
 
+// A head that differs from the last one in its session only is not parsed
+// again: `reused` takes that way, `fresh` never does.
+void CheckOtherSession(const std::string& json, WorkerHeadParser& reused) {
+  const size_t at =
+      static_cast<size_t>(reused.head().session.data() - json.data());
+  const size_t size = reused.head().session.size();
+  if (size == 0 || at > json.size()) return;  // Unescaped, or in the parser.
+  for (const char c : {'z', '0', '"', '\\', '\n', '\xC3'}) {
+    std::string other = json;
+    other[at + size / 2] = c;
+    WorkerHeadParser fresh;
+    const HeadProblem problem = fresh.Parse(other);
+    Check(reused.Parse(json) == HeadProblem::kNone);
+    Check(reused.Parse(other) == problem);
+    if (problem == HeadProblem::kNone) Check(reused.head() == fresh.head());
+  }
+}
+
 }  // namespace
 }  // namespace apm::ipc
 
@@ -59,9 +77,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(fresh.Parse(json) == problem);
   Check(reused.head().session == fresh.head().session);
   Check(reused.head().headers == fresh.head().headers);
-  if (problem == HeadProblem::kNone &&
-      fresh.head().command == WorkerCommand::kWrite) {
-    CheckWrite(fresh.head());
+  if (problem == HeadProblem::kNone) {
+    Check(reused.head() == fresh.head());
+    if (fresh.head().command == WorkerCommand::kWrite) CheckWrite(fresh.head());
+    // Kept by now: its session is then a view of `json`.
+    Check(reused.Parse(json) == problem);
+    CheckOtherSession(json, reused);
   }
   return 0;
 }

@@ -109,6 +109,11 @@ def test_list_has_the_fixed_shape(agent):
     assert instance["rss_bytes"] > 1_000_000
 
 
+def test_a_log_frame_is_a_line_in_the_workers_log(agent):
+    assert agent.http("py", "/log")[0] == 200
+    agent.wait_for(lambda: 'warning disk nearly\\nfull {"free":12}' in agent.logs("py"), "the line")
+
+
 def test_info_counts_the_requests(agent):
     before = agent.info("web")["counters"]["requests"]
     for _ in range(5):

@@ -4,8 +4,9 @@ import os
 import re
 import signal
 
-from blocks import node, python
-from harness import Agent
+import pytest
+from blocks import node, original, python
+from harness import WORKERS, Agent
 from load import Load
 
 
@@ -28,6 +29,38 @@ def test_reload_of_a_single_instance_under_load_fails_no_request():
                 agent.ctl("reload", "py")
                 load.wait_for(50)
         assert load.failed == 0, load.summary()
+
+
+def test_reload_of_an_original_worker_fails_no_request():
+    """It says nothing before its first request: only the agent can vouch for it."""
+    with Agent(original()) as agent:
+        agent.ctl("start", "old")
+        with Load(agent.address("old"), rate=300) as load:
+            for _ in range(2):
+                agent.ctl("reload", "old")
+                load.wait_for(50)
+        assert load.failed == 0, load.summary()
+        assert set(load.bodies) == {b"original"}
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_a_reload_to_a_process_that_dies_at_once_fails_no_request(instances):
+    agent = Agent()
+    script = agent.folder / "server.py"
+    script.write_text((WORKERS / "server.py").read_text())
+    agent.config.write_text(f"worker {{ name web; exec python3; params {script}; "
+                            f"server http://127.0.0.1:0; instances {instances}; }}\n")
+    with agent:
+        agent.ctl("start", "web")
+        before = agent.pids("web")
+        with Load(agent.address("web"), rate=300) as load:
+            script.write_text("import time\ntime.sleep(0.2)\nraise SystemExit(7)\n")
+            failed = agent.ctl("reload", "web", check=False)
+            load.wait_for(50)
+        assert failed.code == 1
+        assert "exited with status 7" in failed.err
+        assert load.failed == 0, load.summary()
+        assert agent.pids("web") == before
 
 
 def test_a_kill_fails_only_requests_in_flight_on_that_worker():

@@ -1,5 +1,6 @@
 #include "ipc/byte_scan.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -51,6 +52,43 @@ TEST(FindJsonSpecialTest, FindsTheFirstOfSeveral) {
 TEST(FindJsonSpecialTest, EmptyTextHasNone) {
   const char* const nothing = "";
   EXPECT_EQ(FindJsonSpecial(nothing, nothing), nothing);
+}
+
+char Lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+template <LetterCase kCase>
+void ExpectCopiesAsFarAsItFinds() {
+  constexpr char kBehind = '~';
+  for (size_t size = 1; size <= 40; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, 'X');
+        text[at] = static_cast<char>(byte);
+        const char* const end = text.data() + size;
+        std::string copy(size + 16, kBehind);
+        const char* const special =
+            CopyJsonPlain<kCase>(text.data(), end, copy.data());
+        ASSERT_EQ(special, FindJsonSpecial(text.data(), end));
+        std::string expected = text.substr(0, special - text.data());
+        if (kCase == LetterCase::kLower) {
+          std::ranges::transform(expected, expected.begin(), Lower);
+        }
+        ASSERT_EQ(copy.substr(0, expected.size()), expected)
+            << "size " << size << ", at " << at << ", byte " << byte;
+        ASSERT_EQ(copy.substr(size), std::string(16, kBehind));
+      }
+    }
+  }
+}
+
+TEST(CopyJsonPlainTest, CopiesWhatIsBeforeTheFirstSpecialByte) {
+  ExpectCopiesAsFarAsItFinds<LetterCase::kAsItIs>();
+}
+
+TEST(CopyJsonPlainTest, ChangesLettersToLowerCase) {
+  ExpectCopiesAsFarAsItFinds<LetterCase::kLower>();
 }
 
 }  // namespace

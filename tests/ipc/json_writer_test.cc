@@ -79,5 +79,15 @@ TEST(JsonWriterTest, KeepsTheOrderOfPiecesOfAnySize) {
   EXPECT_EQ(out, expected);
 }
 
+TEST(JsonWriterTest, WritesLowerCaseAroundWhatItEscapes) {
+  std::string out;
+  JsonWriter json(out);
+  json.EscapedLower("X-Long-Enough-For-A-Step\"AND-MORE\xFF[Z]");
+  json.EscapedLower(std::string(2000, 'A'));
+  json.Flush();
+  EXPECT_EQ(out, "x-long-enough-for-a-step\\\"and-more\xEF\xBF\xBD[z]" +
+                     std::string(2000, 'a'));
+}
+
 }  // namespace
 }  // namespace apm::ipc

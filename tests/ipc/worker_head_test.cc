@@ -91,13 +91,18 @@ TEST_F(WorkerHeadTest, StatusKeyMayHaveAnyCase) {
 TEST_F(WorkerHeadTest, StatusThatIsNoneIsTold) {
   for (const std::string_view status :
        {R"("")", R"("99")", R"("1000")", "-200", "2e2", "200.0", R"("200 OK")",
-        R"("0x0")", R"("99999999999999999999")", "[200]", "null"}) {
+        R"("0x0")", R"("99999999999999999999")", "[200]"}) {
     EXPECT_EQ(
         Parse(R"({"_command":"write","x-status":)" + std::string(status) + "}")
             .x_status,
         WorkerHead::kInvalidNumber)
         << status;
   }
+}
+
+TEST_F(WorkerHeadTest, TakesAStatusOfNullForNone) {
+  EXPECT_EQ(Parse(R"({"_command":"write","x-status":null})").x_status,
+            std::nullopt);
 }
 
 TEST_F(WorkerHeadTest, StatusIsTakenAtItsEdges) {
@@ -268,6 +273,63 @@ TEST_F(WorkerHeadTest, NothingIsLeftOfTheHeadBefore) {
   EXPECT_EQ(head.x_status, std::nullopt);
   EXPECT_THAT(head.headers, IsEmpty());
   EXPECT_THAT(head.trailers, IsEmpty());
+}
+
+// Heads like the one before them, which the parser does not parse again.
+
+TEST_F(WorkerHeadTest, FindsTheSessionOfAHeadThatDiffersInItOnly) {
+  Parse(R"({"_command":"write","_session":"s1","a":"1"})");
+  const WorkerHead& head =
+      Parse(R"({"_command":"write","_session":"t2","a":"1"})");
+  EXPECT_EQ(head.session, "t2");
+  EXPECT_THAT(head.headers, ElementsAre(Field{"a", "1"}));
+}
+
+TEST_F(WorkerHeadTest, SeesADifferenceBehindTheSession) {
+  Parse(R"({"_command":"write","_session":"s1","a":"1"})");
+  EXPECT_THAT(Parse(R"({"_command":"write","_session":"s1","a":"2"})").headers,
+              ElementsAre(Field{"a", "2"}));
+}
+
+TEST_F(WorkerHeadTest, SeesADifferenceBeforeTheSession) {
+  Parse(R"({"_command":"accept","_session":"s1"})");
+  EXPECT_EQ(Problem(R"({"_command":"accepd","_session":"s1"})"),
+            HeadProblem::kUnknownCommand);
+}
+
+TEST_F(WorkerHeadTest, SeesThatTheSessionEndsEarlier) {
+  Parse(R"({"_command":"write","_session":"s123456","a":"1"})");
+  EXPECT_THAT(
+      Parse(R"({"_command":"write","_session":"s","b":"","a":"1"})").headers,
+      ElementsAre(Field{"b", ""}, Field{"a", "1"}));
+}
+
+TEST_F(WorkerHeadTest, DecodesASessionWithAnEscapeBehindOneWithout) {
+  Parse(R"({"_command":"accept","_session":"ab"})");
+  EXPECT_EQ(Parse(R"({"_command":"accept","_session":"\n"})").session, "\n");
+}
+
+TEST_F(WorkerHeadTest, RefusesABrokenSessionBehindAGoodOne) {
+  Parse(R"({"_command":"accept","_session":"s1"})");
+  EXPECT_EQ(Problem("{\"_command\":\"accept\",\"_session\":\"s\x01\"}"),
+            HeadProblem::kNotAnObject);
+}
+
+TEST_F(WorkerHeadTest, RefusesASessionThatWasANumber) {
+  Parse(R"({"_command":"accept","_session":12})");
+  EXPECT_EQ(Problem(R"({"_command":"accept","_session":1x})"),
+            HeadProblem::kNotAnObject);
+}
+
+TEST_F(WorkerHeadTest, KeepsManyHeadsApart) {
+  for (int round = 0; round < 2; ++round) {
+    for (size_t size = 0; size < 100; ++size) {
+      const std::string value(size, static_cast<char>('a' + round));
+      const WorkerHead& head =
+          Parse(R"({"_command":"write","_session":"s","a":")" + value + "\"}");
+      ASSERT_THAT(head.headers, ElementsAre(Field{"a", value}));
+    }
+  }
 }
 
 }  // namespace

@@ -224,6 +224,10 @@ class FakeWorker:
                    "concurrency": concurrency, "features": list(features)})
         return self.proxy.report("worker_hello")
 
+    def ready(self):
+        """The agent vouches for this process, which has said nothing yet."""
+        self.proxy.command(worker_ready=proxy_pb2.WorkerReady(**self.key))
+
     def read_stray(self, size):
         data = b""
         while len(data) < size:

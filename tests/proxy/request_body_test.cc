@@ -101,5 +101,15 @@ TEST_F(RequestBodyTest, ABadChunkIsAnError) {
   EXPECT_EQ(body_.error().status, 400);
 }
 
+TEST_F(RequestBodyTest, AChunkedBodyBehindAnotherIsReadFromItsBeginning) {
+  Receive("3\r\none\r\n0\r\n\r\n3\r\ntwo\r\n0\r\n\r\n");
+  for (const std::string_view expected : {"one", "two"}) {
+    BeginChunked();
+    ASSERT_EQ(Next(), RequestBody::Result::kPiece);
+    EXPECT_EQ(piece_.bytes, expected);
+    EXPECT_TRUE(body_.done());
+  }
+}
+
 }  // namespace
 }  // namespace apm::net

@@ -17,6 +17,8 @@ class NobodysPeer : public SessionPeer {
   void OnWorkerClosed(std::optional<int>, std::string_view) override {}
   void OnWorkerLost(Loss) override {}
   void OnWorkerWritable() override {}
+  void OnDrain(const DrainOrder&) override {}
+  void OnWorkerDrained() override {}
   void OnDrainDeadline() override {}
   bool MayRetry() const override { return false; }
 };

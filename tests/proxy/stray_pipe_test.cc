@@ -43,6 +43,18 @@ TEST_F(StrayPipeTest, HandsOnWholeLines) {
   EXPECT_EQ(Read(), "two\nthree\n");
 }
 
+TEST_F(StrayPipeTest, ALineOfItsOwnDoesNotMixWithAnUnfinishedOne) {
+  pipe_->Write("unfin");
+  EXPECT_EQ(pipe_->WriteLine("whole\n"), 0u);
+  pipe_->Write("ished\n");
+  EXPECT_EQ(Read(), "whole\nunfinished\n");
+}
+
+TEST_F(StrayPipeTest, ALineThatIsTooLongLosesItsTail) {
+  EXPECT_EQ(pipe_->WriteLine(std::string(kMaxStrayBytes + 4, 'x') + "\n"), 5u);
+  EXPECT_EQ(Read(), std::string(kMaxStrayBytes - 1, 'x') + "\n");
+}
+
 TEST_F(StrayPipeTest, EndsAnUnfinishedLineAtItsOwnEnd) {
   pipe_->Write("no newline");
   pipe_.reset();

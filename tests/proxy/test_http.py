@@ -208,6 +208,13 @@ def test_a_status_may_be_a_number_and_header_values_a_list(proxy):
     assert answer.headers["set-cookie"] == "a=1, b=2"
 
 
+def test_a_status_of_null_is_no_status(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.get()
+    worker.expect_session().answer(b"x", {"x-status": None})
+    assert client.response().status == 200
+
+
 def test_interim_answers_are_passed_on(proxy):
     worker, client = proxy.attach(), proxy.connect()
     client.get()
@@ -231,7 +238,8 @@ def test_interim_answers_are_not_sent_to_http_1_0(proxy):
 
 def test_closing_without_a_write_is_an_empty_answer_of_that_status(proxy):
     worker, client = proxy.attach(), proxy.connect()
-    for code, status in ((None, 200), (404, 404)):
+    # 0 and 1000, a WebSocket's normal end, are how some workers say None.
+    for code, status in ((None, 200), (404, 404), (0, 200), (1000, 200)):
         client.get()
         worker.expect_session().close(code)
         answer = client.response()
@@ -346,3 +354,19 @@ def test_the_access_log_has_a_line_a_request_and_no_forged_ones():
         assert line.startswith("127.0.0.1 - - [")
         assert ('] "GET /a HTTP/1.1" 200 5 "http://b/" "\\x22evil\\x5C" 0.'
                 in line)
+
+
+def test_heads_and_bodies_of_requests_are_counted_as_bytes_in(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    get = b"GET /counted HTTP/1.1\r\nHost: a\r\n\r\n"
+    client.send(get)
+    worker.expect_session().answer(b"ok")
+    client.response()
+    assert proxy.counters.worker("bytes_in") == len(get)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    client.send(post + b"body")
+    session = worker.expect_session()
+    worker.expect_data(session)
+    assert proxy.counters.worker("bytes_in") == len(get + post) + 4
+    session.answer()
+    client.response()

@@ -48,6 +48,17 @@ def test_a_chunked_body_over_its_limit_ends_the_session_with_413():
         worker.expect_event(session)
 
 
+def test_a_client_that_sends_all_of_its_body_first_gets_the_413():
+    with Proxy() as proxy:
+        client = proxy.connect()
+        size = 40 << 20
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                    % size)
+        client.send(b"x" * size)
+        assert client.response().status == 413
+        assert client.closed()
+
+
 def test_a_body_of_exactly_the_limit_passes():
     with Proxy(route={"max_body_bytes": 10}) as proxy:
         worker, client = proxy.attach(), proxy.connect()

@@ -1,7 +1,10 @@
 """WebSockets: the handshake that a worker decides, messages both ways, and
 every way to end."""
 
+import os
+import select
 import struct
+import time
 
 import pytest
 
@@ -92,6 +95,16 @@ def test_an_empty_first_write_sends_no_message_and_a_second_does(proxy):
     assert client.ws_receive() == (TEXT, b"x")
 
 
+def test_a_first_write_may_say_101(proxy):
+    worker, client = proxy.attach(), proxy.connect()
+    client.upgrade()
+    session = worker.expect_session()
+    session.write(b"", {"x-status": "101"})
+    session.write("hello".encode(), dataType="text")
+    assert client.head().status == 101
+    assert client.ws_receive() == (TEXT, b"hello")
+
+
 def test_text_that_is_not_utf8_does_not_break_the_client(proxy):
     _, client, session = opened(proxy)
     session.write(b"\xff\xfe", dataType="text")
@@ -133,6 +146,17 @@ def test_a_worker_that_announces_accept_is_waited_for():
         assert client.head().status == 101
         session.write(b"x", dataType="text")
         assert client.ws_receive() == (TEXT, b"x")
+
+
+def test_a_hello_that_comes_after_the_session_asks_for_the_long_wait():
+    with Proxy(websocket=True, limits={"ws_accept_wait_ms": 100}) as proxy:
+        worker, client = proxy.attach(), proxy.connect()
+        client.upgrade()
+        session = worker.expect_session()
+        worker.hello(features=["accept"])
+        worker.nothing_more()  # Beyond the short wait, with which it began.
+        worker.send({"_session": session.id, "_command": "accept"})
+        assert client.head().status == 101
 
 
 def test_an_accept_that_does_not_come_is_504():
@@ -255,13 +279,143 @@ def test_a_worker_that_dies_ends_its_websockets(proxy):
     assert client.ws_receive()[:2] == (CLOSE, 1011)
 
 
-def test_a_drained_instance_closes_its_websockets_at_the_deadline(proxy):
+def drain(worker, deadline_ms=60000, for_good=False):
+    worker.proxy.command(drain_worker=proxy_pb2.DrainWorker(
+        **worker.key, deadline_ms=deadline_ms, for_good=for_good))
+
+
+def opened_with_drain(proxy):
+    """Its worker answers a drain; until it does, nothing is closed."""
+    worker = proxy.attach()
+    worker.hello(features=["drain"])
+    return opened(proxy, worker=worker)
+
+
+def expect_drain(worker, session):
+    """The event for the whole worker, then the one for the session."""
+    head, _ = worker.read_frame()
+    assert (head["_sessionId"], head["_event"]) == ("", "drain")
+    worker.expect_event(session, "drain")
+
+
+@pytest.mark.parametrize("for_good, code", [(False, 1012), (True, 1001)])
+def test_a_drained_instance_closes_its_quiet_websockets(proxy, for_good, code):
     worker, client, session = opened(proxy)
-    proxy.command(drain_worker=proxy_pb2.DrainWorker(
-        **worker.key, deadline_ms=50))
+    drain(worker, for_good=for_good)
+    assert client.ws_receive()[:2] == (CLOSE, code)
+    assert worker.expect_event(session)["reason"] == "draining"
+    assert proxy.report("worker_drained").sessions_left == 0
+
+
+def test_a_worker_hears_once_that_a_drained_websocket_is_closed(proxy):
+    worker, client, session = opened(proxy)
+    drain(worker)
+    assert client.ws_receive()[:2] == (CLOSE, 1012)
+    worker.expect_event(session)
+    client.ws_send(struct.pack(">H", 1012), CLOSE)
+    assert client.closed()
+    proxy.report("worker_drained")
+    proxy.command(detach_worker=proxy_pb2.DetachWorker(**worker.key))
+    assert select.select([worker.stdin], [], [], 10)[0]
+    assert os.read(worker.stdin, 1) == b""  # The end of the pipe is next.
+
+
+def test_a_drain_waits_for_a_worker_that_still_talks():
+    with Proxy(websocket=True, limits={"ws_drain_quiet_ms": 1000}) as proxy:
+        worker, client, session = opened(proxy)
+        drain(worker)
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end:
+            session.write(b"not yet", dataType="text")
+            assert client.ws_receive() == (TEXT, b"not yet")
+        assert client.ws_receive()[:2] == (CLOSE, 1012)
+
+
+def test_a_message_during_the_drain_still_reaches_the_worker(proxy):
+    worker, client, session = opened_with_drain(proxy)
+    drain(worker)
+    expect_drain(worker, session)
+    client.ws_send("one more")
+    assert worker.expect_data(session)[1] == b"one more"
+    session.write(b"and its answer", dataType="text")
+    worker.send({"_command": "drained", "_session": session.id})
+    assert client.ws_receive() == (TEXT, b"and its answer")
+    assert client.ws_receive()[:2] == (CLOSE, 1012)
+    assert worker.expect_event(session)["reason"] == "draining"
+    assert proxy.report("worker_drained").sessions_left == 0
+
+
+def test_a_worker_that_says_drained_is_not_waited_for():
+    with Proxy(websocket=True, limits={"ws_drain_quiet_ms": 60000}) as proxy:
+        worker, client, session = opened_with_drain(proxy)
+        drain(worker)
+        expect_drain(worker, session)
+        worker.send({"_command": "drained", "_session": session.id})
+        assert client.ws_receive()[:2] == (CLOSE, 1012)
+
+
+def test_drained_means_nothing_before_the_drain(proxy):
+    worker, client, session = opened_with_drain(proxy)
+    worker.send({"_command": "drained", "_session": session.id})
+    session.write(b"still here", dataType="text")
+    assert client.ws_receive() == (TEXT, b"still here")
+    client.ws_send("still heard")
+    assert worker.expect_data(session)[1] == b"still heard"
+
+
+def test_a_worker_that_does_not_answer_a_drain_is_cut_at_the_deadline(proxy):
+    worker, client, session = opened_with_drain(proxy)
+    drain(worker, deadline_ms=50)
+    expect_drain(worker, session)
     assert client.ws_receive()[:2] == (CLOSE, 1012)
     worker.expect_event(session)
     assert proxy.report("worker_drained").sessions_left == 1
+
+
+def test_a_handshake_that_a_drain_overtakes_is_refused():
+    with Proxy(websocket=True) as proxy:
+        worker = proxy.attach()
+        worker.hello(features=["accept"])
+        client = proxy.connect()
+        client.upgrade()
+        session = worker.expect_session()
+        drain(worker)
+        assert client.response().status == 503
+        assert worker.expect_event(session)["reason"] == "draining"
+
+
+def test_many_drained_websockets_are_all_closed(proxy):
+    """More than two of the batches that they are closed in."""
+    worker = proxy.attach()
+    opens = [opened(proxy, worker=worker) for _ in range(130)]
+    drain(worker)
+    for _, client, _ in opens:
+        assert client.ws_receive()[:2] == (CLOSE, 1012)
+    heard = [worker.read_frame()[0] for _ in opens]
+    assert {head["reason"] for head in heard} == {"draining"}
+    assert {head["_sessionId"] for head in heard} == {
+        session.id for _, _, session in opens}
+    assert proxy.report("worker_drained").sessions_left == 0
+
+
+def test_http_requests_finish_beside_websockets_that_drain(proxy):
+    worker, client, _ = opened(proxy)
+    other = proxy.connect()
+    other.get()
+    request = worker.expect_session()
+    drain(worker)
+    assert client.ws_receive()[:2] == (CLOSE, 1012)
+    worker.read_frame()
+    request.answer(b"in time")
+    assert other.response().body == b"in time"
+    assert proxy.report("worker_drained").sessions_left == 0
+
+
+def test_a_listener_that_goes_says_going_away(proxy):
+    worker, client, session = opened(proxy)
+    proxy.command(remove_listener=proxy_pb2.RemoveListener(id=1))
+    assert client.ws_receive()[:2] == (CLOSE, 1001)
+    assert worker.expect_event(session)["reason"] == "draining"
 
 
 def test_drain_all_says_going_away(proxy):
@@ -287,6 +441,19 @@ def test_websockets_hold_no_credit(proxy):
     assert client.response().body == b"http too"
 
 
+def test_a_client_is_not_heard_while_it_does_not_read(proxy):
+    worker, client, session = opened(proxy)
+    answer = b"x" * 65536
+    for _ in range(300):  # More than the kernel's buffers take.
+        session.write(answer, dataType="binary")
+    worker.nothing_more()  # All of it has arrived.
+    client.ws_send("more")
+    worker.nothing_more()
+    for _ in range(300):
+        assert client.ws_receive() == (BINARY, answer)
+    assert worker.expect_data(session)[1] == b"more"
+
+
 def test_many_messages_arrive_in_order(proxy):
     worker, client, session = opened(proxy)
     for i in range(500):
@@ -297,3 +464,12 @@ def test_many_messages_arrive_in_order(proxy):
         session.write(payload, dataType="text")
     for i in range(500):
         assert client.ws_receive() == (TEXT, str(i).encode())
+
+
+def test_the_frames_of_a_client_are_counted_as_bytes_in(proxy):
+    worker, client, session = opened(proxy)
+    before = proxy.counters.worker("bytes_in")
+    assert before > 100  # The handshake.
+    client.ws_send("four")
+    worker.expect_data(session)
+    assert proxy.counters.worker("bytes_in") == before + 2 + 4 + 4

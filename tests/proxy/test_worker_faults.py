@@ -220,6 +220,41 @@ def test_no_event_follows_the_workers_own_close(proxy):
     worker.nothing_more()
 
 
+def test_a_log_frame_is_a_line_of_the_log(proxy):
+    worker = proxy.attach()
+    worker.send({"_command": "log", "level": "warning", "message": "a\nb",
+                 "fields": {"free": 12}})
+    expected = b'warning a\\nb {"free": 12}\n'
+    assert worker.read_stray(len(expected)) == expected
+    assert proxy.counters.worker("frames_in") == 1
+    assert proxy.counters.worker("stray_bytes") == 0
+
+
+def test_log_lines_that_nobody_reads_are_dropped_and_counted(proxy):
+    worker = proxy.attach()
+    for _ in range(40):
+        worker.send({"_command": "log", "message": "x" * 30_000})
+    proxy.expect_counter("frames_in", 40)
+    assert proxy.counters.worker("stray_dropped_bytes") > 500_000
+    serves(proxy, worker)
+
+
+@pytest.mark.parametrize("head, bad", [
+    ({"name": "jobs_total", "value": 1, "type": "counter"}, 0),
+    ({"name": "t", "value": "2.5", "type": "timing", "_session": ""}, 0),
+    ({"name": "no good", "value": 1, "type": "counter"}, 1),
+    ({"name": "jobs", "value": "many", "type": "gauge"}, 1),
+    ({"name": "jobs", "value": 1, "type": "heap"}, 1),
+])
+def test_a_metric_is_checked(proxy, head, bad):
+    worker = proxy.attach()
+    worker.send({"_command": "metric", **head})
+    worker.send({"_command": "ready"})
+    proxy.expect_counter("frames_in", 2)
+    assert proxy.counters.worker("frames_bad") == bad
+    serves(proxy, worker)
+
+
 def test_stray_lines_arrive_whole_under_load(proxy):
     worker, client = proxy.attach(), proxy.connect()
     expected = b""

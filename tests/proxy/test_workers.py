@@ -15,6 +15,8 @@ def proxy():
 
 def test_requests_go_round_robin(proxy):
     workers = [proxy.attach(instance=i) for i in range(3)]
+    for worker in workers:
+        worker.hello()
     client = proxy.connect()
     for turn in range(2):
         for worker in workers:
@@ -91,6 +93,78 @@ def test_the_first_frame_of_an_original_worker_is_its_hello(proxy):
     worker.expect_session().answer()
     hello = proxy.report("worker_hello")
     assert (hello.worker_id, hello.connector) == (1, "")
+
+
+def answers_all(proxy, worker, requests=4):
+    client = proxy.connect()
+    for i in range(requests):
+        client.get(f"/{i}")
+        worker.expect_session().answer(b"ok")
+        assert client.response().body == b"ok"
+
+
+def test_a_first_process_serves_before_it_has_said_a_word(proxy):
+    answers_all(proxy, proxy.attach())
+
+
+def test_first_processes_share_the_requests(proxy):
+    workers = [proxy.attach(instance=i) for i in range(2)]
+    for worker in workers:
+        proxy.connect().get()
+        worker.expect_session()
+
+
+def test_a_new_process_gets_nothing_while_a_proven_one_serves(proxy):
+    proven = proxy.attach()
+    proven.hello()
+    new = proxy.attach(instance=1)
+    answers_all(proxy, proven)
+    new.die()
+    assert proxy.report("worker_link_lost").instance == 1
+    assert proxy.counters.worker("retries") == 0
+
+
+def test_requests_wait_for_a_proven_process_that_is_busy(proxy):
+    proven = proxy.attach()
+    proven.hello(concurrency=1)
+    proxy.attach(instance=1)
+    clients = [proxy.connect(), proxy.connect()]
+    clients[0].get("/first")
+    first = proven.expect_session()
+    clients[1].get("/second")
+    proxy.expect_counter("queued", 1)
+    first.answer()
+    assert proven.expect_session().head["path"] == "/second"
+
+
+@pytest.mark.parametrize("prove", [
+    lambda worker: worker.hello(), lambda worker: worker.ready(),
+    lambda worker: worker.send({"_command": "ready"})])
+def test_what_waits_goes_to_a_process_when_it_is_proven(proxy, prove):
+    proven = proxy.attach()
+    proven.hello(concurrency=1)
+    new = proxy.attach(instance=1)
+    clients = [proxy.connect(), proxy.connect()]
+    clients[0].get()
+    proven.expect_session()
+    clients[1].get("/waits")
+    proxy.expect_counter("queued", 1)
+    prove(new)
+    assert new.expect_session().head["path"] == "/waits"
+
+
+def test_when_the_last_proven_process_drains_the_new_one_serves(proxy):
+    proven = proxy.attach()
+    proven.hello(concurrency=1)
+    new = proxy.attach(instance=1)
+    clients = [proxy.connect(), proxy.connect()]
+    clients[0].get()
+    proven.expect_session()
+    clients[1].get("/waits")
+    proxy.expect_counter("queued", 1)
+    proxy.command(drain_worker=proxy_pb2.DrainWorker(
+        **proven.key, deadline_ms=60000))
+    assert new.expect_session().head["path"] == "/waits"
 
 
 def test_a_draining_instance_finishes_and_gets_nothing_new(proxy):

@@ -34,18 +34,22 @@ struct FakeProcesses final : Processes {
   std::map<uint64_t, std::vector<int>> signals;  // By generation.
 };
 
-// The calls as text, in order: "attach 1", "drain 1", "detach 1", the number
-// being the generation.
+// The calls as text, in order: "attach 1", "ready 1", "drain 1", "detach 1",
+// the number being the generation.
 struct FakeTraffic final : Traffic {
   void Attach(const InstanceKey& key) override { Note("attach", key); }
-  void Drain(const InstanceKey& key, absl::Duration) override {
+  void Ready(const InstanceKey& key) override { Note("ready", key); }
+  void Drain(const InstanceKey& key, StopReason reason,
+             absl::Duration) override {
     Note("drain", key);
+    drain_reasons.push_back(reason);
   }
   void Detach(const InstanceKey& key) override { Note("detach", key); }
   void Note(const char* what, const InstanceKey& key) {
     calls.push_back(what + (" " + std::to_string(key.generation)));
   }
   std::vector<std::string> calls;
+  std::vector<StopReason> drain_reasons;
 };
 
 // "web/0 starting -> ready".

@@ -57,6 +57,17 @@ TEST_F(InstanceTest, APipeProcessIsReadyWithItsFirstFrame) {
   EXPECT_EQ(Instance0().connector, "python/1.0");
 }
 
+TEST_F(InstanceTest, TrafficHearsOnceThatAPipeProcessIsReady) {
+  ASSERT_THAT(supervisor_.Add(Pipe()), IsOk());
+  supervisor_.Start(kWeb, [](absl::Status) {});
+  Spawn(Latest());
+  timers_.AdvanceBy(Pipe().ready_after - absl::Milliseconds(1));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1"));
+  timers_.AdvanceBy(absl::Milliseconds(1));
+  supervisor_.OnHello(Latest(), "");
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "ready 1"));
+}
+
 TEST_F(InstanceTest, APlainProcessNeverMeetsTraffic) {
   const InstanceKey key = Up(Plain())[0];
   supervisor_.Stop(kWeb, [](absl::Status) {});
@@ -250,7 +261,19 @@ TEST_F(InstanceTest, StopDrainsAPipeProcessFirst) {
   supervisor_.OnDrained(key);
   EXPECT_THAT(SignalsTo(key), ElementsAre(SIGTERM, SIGCONT));
   Exit(key, 0);
-  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "drain 1", "detach 1"));
+  EXPECT_THAT(traffic_.calls,
+              ElementsAre("attach 1", "ready 1", "drain 1", "detach 1"));
+}
+
+TEST_F(InstanceTest, TrafficHearsWhetherAnotherProcessFollows) {
+  const InstanceKey key = Up(Pipe())[0];
+  supervisor_.Restart(kWeb, [](absl::Status) {});
+  supervisor_.OnDrained(key);
+  Exit(key, 0);
+  Spawn(Latest());
+  supervisor_.Stop(kWeb, [](absl::Status) {});
+  EXPECT_THAT(traffic_.drain_reasons,
+              ElementsAre(StopReason::kReplaced, StopReason::kForGood));
 }
 
 TEST_F(InstanceTest, ADrainThatIsNotAnsweredEndsAtItsDeadline) {
@@ -349,7 +372,7 @@ TEST_F(InstanceTest, ASpawnThatIsRepeatedCountsOnce) {
   SpawnFails(key);
   EXPECT_EQ(State(), InstanceState::kReady);
   EXPECT_EQ(Instance0().uptime, absl::Seconds(6));
-  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1"));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "ready 1"));
 }
 
 TEST_F(InstanceTest, AnOldProcessesMeritsAreNotItsSuccessors) {

@@ -42,11 +42,13 @@ TEST_F(RollingReloadTest, TheOldProcessDrainsOnlyWhenTheNewOneIsReady) {
   const InstanceKey fresh = Latest();
   EXPECT_EQ(fresh.instance, 0U);
   Spawn(fresh);
-  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "attach 2"));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "ready 1", "attach 2"));
   EXPECT_TRUE(supervisor_.Find("web")->reloading);
   EXPECT_EQ(StateOf("web"), WorkerState::kReady);  // All the time.
   supervisor_.OnHello(fresh, "");
-  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "attach 2", "drain 1"));
+  EXPECT_THAT(traffic_.calls, ElementsAre("attach 1", "ready 1", "attach 2",
+                                          "ready 2", "drain 1"));
+  EXPECT_THAT(traffic_.drain_reasons, ElementsAre(StopReason::kReplaced));
   EXPECT_EQ(Instance0().generation, fresh.generation);
   EXPECT_TRUE(reload_.open());
   EndsItsSessions(old);

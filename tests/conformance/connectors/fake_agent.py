@@ -34,8 +34,11 @@ def frame(head, payload=b''):
 
 
 def request(session_id, path='/', protocol='http', **more):
-    head = {'_sessionId': session_id, '_sessionType': 'new', 'protocol': protocol, 'method': 'GET', 'path': path,
-            'query': '', 'headers': {'host': 'localhost'}, 'remoteAddress': '192.0.2.7'}
+    """Of the form, and in the order, in which the agent writes lean heads."""
+    head = {'_sessionId': session_id, '_sessionType': 'new', '_sessionData': {}, 'protocol': protocol, 'method': 'GET',
+            'path': path, 'query': '', 'headers': {'host': 'localhost'}, 'remoteAddress': '192.0.2.7',
+            'remotePort': 50000, 'scheme': protocol, 'host': 'localhost', 'httpVersion': '1.1',
+            'listener': 'http://127.0.0.1:3000', 'requestId': session_id}
     head.update(more)
     return frame(head)
 

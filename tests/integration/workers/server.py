@@ -17,6 +17,9 @@ def on_connect(session):
     if session.path == "/print":
         print("print says", session.query)
         session.write("printed", {"content-type": "text/plain"})
+    elif session.path == "/log":
+        session.log("warning", "disk nearly\nfull", {"free": 12})
+        session.write("logged")
     elif session.path == "/never":
         return
     elif session.path == "/exit":
