@@ -272,6 +272,8 @@ AgentStatus Agent::Status() {
   if (proxy_pid_ == 0) {
     status.warnings.push_back(
         "the proxy is not running; the keeper starts it again: see the log");
+  } else if (!proxy_warning_.empty()) {
+    status.warnings.push_back(absl::StrFormat("proxy: %s", proxy_warning_));
   }
   for (const supervisor::WorkerSnapshot& worker : supervisor_->Snapshot()) {
     ++status.workers;
