@@ -112,7 +112,7 @@ struct WorkerHead {
 // A worker says the same things over and over, about other sessions: "write,
 // text/html", "close". So the last short heads are kept, and one that differs
 // from a kept head in the characters of its session only is not parsed again.
-// That makes the two heads of a plain exchange twenty times as cheap.
+// That takes a tenth of the instructions of parsing it.
 //
 // Thread-compatible.
 class WorkerHeadParser {
