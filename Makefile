@@ -37,6 +37,7 @@ fuzz: setup  ## make fuzz T=frame_decoder [S=60]: one fuzz target for S seconds
 	tools/fuzz $(T) $(or $(S),60)
 
 bench: build  ## Compare with peers; writes bench/RESULTS.md
+	@tools/setup wrk valgrind
 	bench/run
 
 clean:  ## Remove build/

@@ -45,6 +45,7 @@ routing::ClientLimits DecodeLimits(const pb::ClientLimits& message) {
   SetIfGiven(message.ws_accept_timeout_ms(), limits.ws_accept_timeout);
   SetIfGiven(message.ws_drain_quiet_ms(), limits.ws_drain_quiet);
   SetIfGiven(message.ws_max_message_bytes(), limits.ws_max_message_bytes);
+  SetIfGiven(message.max_held_bytes(), limits.max_held_bytes);
   return limits;
 }
 

@@ -53,6 +53,17 @@ void ClientSocket::GiveBackKit() {
 
 ClientSocket::WriteResult ClientSocket::Flush() {
   if (pending_output() == 0) return WriteResult::kDone;
+  const WriteResult result = Send();
+  CountHeld();
+  return result;
+}
+
+void ClientSocket::CountHeld() {
+  context_.held_bytes += pending_output() - counted_held_;  // May wrap back.
+  counted_held_ = pending_output();
+}
+
+ClientSocket::WriteResult ClientSocket::Send() {
   if (!blocked_ && sent_ == 0) last_progress_ = context_.loop.Now();
   while (sent_ < output_.size()) {
     const ssize_t count =
@@ -101,6 +112,9 @@ void ClientSocket::Close() {
   if (!fd_) return;
   context_.loop.Remove(fd_.get());
   fd_.Reset();
+  output_.clear();
+  sent_ = 0;
+  CountHeld();
   GiveBackKit();
 }
 

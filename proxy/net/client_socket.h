@@ -60,7 +60,15 @@ class ClientSocket {
   std::string& output() { return output_; }
   size_t pending_output() const { return output_.size() - sent_; }
   bool output_full() const { return pending_output() > kMaxOutputAhead; }
+  // The client is too slow to be kept: it holds too much, or does when all
+  // clients together hold too much.
+  bool output_over_limit() const {
+    return pending_output() > kMaxOutputBytes ||
+           (output_full() &&
+            context_.held_bytes > context_.limits.max_held_bytes);
+  }
   WriteResult Flush();
+
   // When the client last took something, or was first offered it.
   absl::Duration last_progress() const { return last_progress_; }
 
@@ -78,11 +86,15 @@ class ClientSocket {
   uint64_t bytes_out() const { return bytes_out_; }
 
  private:
+  WriteResult Send();
+  void CountHeld();
+
   NetContext& context_;
   UniqueFd fd_;
   std::unique_ptr<InputKit> kit_;
   std::string output_;
-  size_t sent_ = 0;  // Prefix of output_ that the socket has taken.
+  size_t sent_ = 0;          // Prefix of output_ that the socket has taken.
+  size_t counted_held_ = 0;  // Of context_.held_bytes.
   absl::Duration last_progress_;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;

@@ -308,7 +308,7 @@ void HttpExchange::TakeOutput(std::string_view bytes, bool raw) {
     record_.AddBody(bytes.size());
     Add(worker().counters().bytes_out, bytes.size());
   }
-  if (socket_.pending_output() > kMaxOutputBytes) {
+  if (socket_.output_over_limit()) {
     Add(worker().counters().slow_clients_cut);
     Break("client too slow");
     return;

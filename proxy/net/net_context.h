@@ -41,6 +41,7 @@ struct NetContext {
   http1::DateLine date;
   routing::ClientLimits limits;
   proxy::CountersHeader* counters = nullptr;
+  size_t held_bytes = 0;  // In all clients' outputs, after their last Flush().
   bool draining = false;  // No connection outlives its next answer.
   std::vector<proxy::AccessLog*> logs_to_flush;  // At the end of this turn.
 

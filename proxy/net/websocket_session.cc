@@ -170,7 +170,7 @@ void WebSocketSession::OnWorkerFrame(const ipc::WorkerHead& head,
     // The first write may only choose a sub-protocol.
     if (!first || !payload.empty()) SendMessage(head, payload);
   }
-  if (socket_.pending_output() > kMaxOutputBytes) {
+  if (socket_.output_over_limit()) {
     Add(worker().counters().slow_clients_cut);
     EndSession("client too slow");
     Finish(101);

@@ -29,6 +29,8 @@ struct ClientLimits {
   // said its last on a WebSocket that has to go.
   absl::Duration ws_drain_quiet = absl::Milliseconds(250);
   size_t ws_max_message_bytes = size_t{1} << 20;
+  // Of answers that wait for slow clients, for all of them together.
+  size_t max_held_bytes = size_t{1} << 30;
 };
 
 struct WorkerSettings {

@@ -77,3 +77,18 @@ def test_a_body_that_is_cut_while_it_waits_ends_the_session():
         worker = proxy.attach()
         worker.expect_event(worker.expect_session())
         assert client.closed()
+
+
+def test_slow_clients_together_hold_no_more_than_the_limit():
+    with Proxy(limits={"max_held_bytes": 1_000_000}) as proxy:
+        worker, client = proxy.attach(), proxy.connect()
+        client.get()
+        session = worker.expect_session()
+        session.write(b"x" * SIZE)  # Held as one write: nothing was held before.
+        session.write(b"y" * SIZE)
+        worker.expect_event(session)
+        proxy.expect_counter("slow_clients_cut", 1)
+        other = proxy.connect()  # And what was held is free again.
+        other.get()
+        worker.expect_session().answer(b"x" * SIZE)
+        assert body_bytes(other) == SIZE
