@@ -22,6 +22,7 @@
 #include <absl/time/time.h>
 
 #include "agent/access_log_file.h"
+#include "agent/config/worker_fields.h"
 #include "agent/run_as.h"
 #include "agent/supervisor/worker_spec.h"
 #include "base/log/log.h"
@@ -220,6 +221,10 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
         "worker '%s' exists; choose another name, or: apmctl delete %s", name,
         name));
   }
+  std::vector<config::WorkerConfig> others;
+  for (const auto& [other, record] : records_)
+    others.push_back(AsBound(record));
+  APM_RETURN_IF_ERROR(config::CheckTogether(config, others));
   WorkerRecord record;
   record.source = source;
   record.config = config;

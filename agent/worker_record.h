@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -48,6 +49,15 @@ struct WorkerRecord {
 
   bool pipe_mode() const { return !config.listeners.empty(); }
 };
+
+// Its configuration with the ports that the kernel picked where it says 0.
+inline config::WorkerConfig AsBound(const WorkerRecord& record) {
+  config::WorkerConfig config = record.config;
+  for (size_t i = 0; i < record.listeners.size(); ++i) {
+    config.listeners[i] = record.listeners[i].bound.address;
+  }
+  return config;
+}
 
 // By name.
 using WorkerRecords = std::map<std::string, WorkerRecord, std::less<>>;

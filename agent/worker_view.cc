@@ -32,14 +32,10 @@ WorkerView ViewWorker(WorkerParts parts) {
   WorkerView view;
   view.id = record.id;
   view.source = record.source;
-  view.config = record.config;
+  view.config = AsBound(record);
   const Identity& identity = record.run_as.identity;
   view.config.user =
       identity.name.empty() ? absl::StrCat(identity.uid) : identity.name;
-  // With the port that the kernel picked where the configuration says 0.
-  for (size_t i = 0; i < record.listeners.size(); ++i) {
-    view.config.listeners[i] = record.listeners[i].bound.address;
-  }
   view.state = parts.snapshot;
   view.instance_ids = record.instance_ids;
   view.problem = Problem(parts);

@@ -7,7 +7,6 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -113,23 +112,6 @@ absl::StatusOr<BoundListener> Bind(const ListenAddress& address,
   }
   APM_ASSIGN_OR_RETURN(listener.address, WithActualPort(address, fd));
   return listener;
-}
-
-absl::StatusOr<std::vector<BoundListener>> BindAll(
-    const std::vector<BindRequest>& requests) {
-  std::vector<BoundListener> bound;
-  for (const BindRequest& request : requests) {
-    absl::StatusOr<BoundListener> listener =
-        Bind(request.address, request.options);
-    if (!listener.ok()) {
-      for (BoundListener& earlier : bound) {
-        Close(std::move(earlier)).IgnoreError();
-      }
-      return listener.status();
-    }
-    bound.push_back(*std::move(listener));
-  }
-  return bound;
 }
 
 absl::StatusOr<BoundListener> Adopt(UniqueFd fd, const ListenAddress& address,

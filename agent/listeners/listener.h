@@ -1,8 +1,8 @@
 // Listening sockets: TCP v4 and v6, unix paths and abstract names.
 //
-//   APM_ASSIGN_OR_RETURN(std::vector<BoundListener> bound, BindAll(requests));
-//   ... hand bound[i].fd to the proxy ...
-//   for (BoundListener& listener : bound) Close(std::move(listener));
+//   APM_ASSIGN_OR_RETURN(BoundListener bound, Bind(address, options));
+//   ... hand bound.fd to the proxy ...
+//   Close(std::move(bound));
 //
 // Everything here is non-blocking for the event loop: no names are resolved.
 // socket_file.h has the rules for socket files.
@@ -12,7 +12,6 @@
 #include <sys/types.h>
 
 #include <optional>
-#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -45,15 +44,6 @@ struct BoundListener {
 // On failure nothing is left behind.
 absl::StatusOr<BoundListener> Bind(const config::ListenAddress& address,
                                    const BindOptions& options);
-
-struct BindRequest {
-  config::ListenAddress address;
-  BindOptions options;
-};
-
-// All of them in order, or none: the first failure releases what was bound.
-absl::StatusOr<std::vector<BoundListener>> BindAll(
-    const std::vector<BindRequest>& requests);
 
 // Takes back a listener that an earlier agent bound and the keeper kept.
 // The socket at its path is taken for its file.

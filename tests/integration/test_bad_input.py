@@ -271,3 +271,11 @@ def test_what_cannot_be_made_names_the_option_to_change(options, words):
 
 def test_json_is_printable_whatever_the_worker_says(agent):
     json.loads(agent.ctl("logs", "raw", "--output", "json").out.splitlines()[0])
+
+
+def test_an_address_of_another_worker_is_refused_by_that_workers_name(agent):
+    host, port = agent.address("good")
+    refused = agent.ctl("run", "/bin/cat", "--name", "twin", "--server", f"http://{host}:{port}", check=False)
+    assert refused.code == 1
+    assert "'good'" in refused.err, refused
+    assert "twin" not in agent.workers()

@@ -156,18 +156,6 @@ TEST_F(TcpListenerTest, AHostMustBeNumeric) {
   EXPECT_THAT(Bind(address, {}), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
-TEST_F(TcpListenerTest, AllOrNothing) {
-  const auto held = Bind(Address("127.0.0.1:0"), {});
-  ASSERT_THAT(held, IsOk());
-  auto free = Bind(Address("127.0.0.1:0"), {});
-  ASSERT_THAT(free, IsOk());
-  const config::ListenAddress was_free = free->address;
-  free->fd.Reset();
-  EXPECT_THAT(BindAll({{was_free, {}}, {held->address, {}}}).status(),
-              StatusIs(absl::StatusCode::kAlreadyExists));
-  EXPECT_THAT(Bind(was_free, {}), IsOk());
-}
-
 TEST_F(TcpListenerTest, AnAbstractNameIsHeldOnce) {
   const auto address = Address(absl::StrCat("@apm-listener-test-", getpid()));
   const auto held = Bind(address, {});
@@ -319,13 +307,6 @@ TEST_F(UnixListenerTest, ALockedFolderIsWaitedForOnlySoLong) {
       open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(flock(folder.get(), LOCK_EX), 0);
   EXPECT_THAT(Bind(address_, {}), StatusIs(absl::StatusCode::kUnavailable));
-}
-
-TEST_F(UnixListenerTest, AFailureOfOneRemovesTheFilesOfTheOthers) {
-  EXPECT_THAT(
-      BindAll({{address_, {}}, {Address(folder_ + "/none/a"), {}}}).status(),
-      StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_FALSE(Exists());
 }
 
 TEST_F(UnixListenerTest, AnAdoptedListenerKnowsItsFile) {
