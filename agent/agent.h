@@ -99,6 +99,11 @@ class Agent final : public AgentApi,
               ApiCallback<WorkerView> done) override;
   void Delete(std::string_view name,
               ApiCallback<std::vector<std::string>> done) override;
+  void Scale(std::string_view name, uint32_t instances, bool wait,
+             ApiCallback<WorkerView> done) override;
+  void ApplyConfig(bool prune, bool dry_run,
+                   ApiCallback<ApplyReport> done) override;
+  void UpgradeKeeper(ApiCallback<UpgradeReport> done) override;
   absl::StatusOr<LogFile> FindLog(std::string_view name) override;
   void Shutdown(ApiCallback<ShutdownReport> done) override;
 

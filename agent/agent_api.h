@@ -93,6 +93,10 @@ struct WorkerView {
   TrafficCounters counters;
   std::string problem;  // Why it is not ready and what to do; empty if it is.
   std::string access_log_file;  // Empty: it has none.
+  // What commands changed against the definition: "stopped", "instances 4 ->
+  // 8".
+  std::vector<std::string> overlays;
+  std::vector<std::string> warnings;  // Wrong, but not the worker's problem.
 };
 
 struct LogQuery {
@@ -106,6 +110,34 @@ struct LogQuery {
 struct LogFile {
   std::string path;
   int instance = -1;  // -1: all.
+};
+
+// What one worker's part of an apply is.
+struct ConfigChange {
+  enum class Action : uint8_t {
+    kCreate,
+    kUpdate,   // In place: no process is replaced.
+    kRolling,  // Its processes are replaced, one by one.
+    kDelete,
+    kOverlay,  // Nothing of the definition; commands are undone.
+    kOrphan,   // Gone from the files, and left running.
+  };
+  std::string worker;
+  Action action = Action::kCreate;
+  std::vector<std::string> fields;  // What differs: "exec", "instances 2 -> 4".
+  std::string error;                // Why it did not succeed.
+};
+
+struct ApplyReport {
+  std::vector<ConfigChange> changes;  // By worker.
+  std::vector<std::string> warnings;
+};
+
+struct UpgradeReport {
+  std::string keeper_version;
+  pid_t keeper_pid = 0;
+  uint32_t processes_kept = 0;
+  uint32_t descriptors_kept = 0;
 };
 
 struct ShutdownReport {
@@ -144,6 +176,20 @@ class AgentApi {
   // Answers with what had to be killed: "web/0 (pid 12)".
   virtual void Delete(std::string_view name,
                       ApiCallback<std::vector<std::string>> done) = 0;
+
+  // At least 1. Answers when the new instances are ready and the others have
+  // stopped.
+  virtual void Scale(std::string_view name, uint32_t instances, bool wait,
+                     ApiCallback<WorkerView> done) = 0;
+
+  // Reads the configuration files again and makes what runs agree with them.
+  // kFailedPrecondition, one line a problem, with nothing changed, if they
+  // have errors or an address cannot be bound.
+  virtual void ApplyConfig(bool prune, bool dry_run,
+                           ApiCallback<ApplyReport> done) = 0;
+
+  // Replaces the keeper's program in place.
+  virtual void UpgradeKeeper(ApiCallback<UpgradeReport> done) = 0;
 
   virtual absl::StatusOr<LogFile> FindLog(std::string_view name) = 0;
 

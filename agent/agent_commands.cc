@@ -199,6 +199,20 @@ void Agent::Delete(std::string_view name,
                                             : std::move(killed.mapped()));
                       });
 }
+
+void Agent::Scale(std::string_view, uint32_t, bool,
+                  ApiCallback<WorkerView> done) {
+  done(absl::UnimplementedError("scale"));
+}
+
+void Agent::ApplyConfig(bool, bool, ApiCallback<ApplyReport> done) {
+  done(absl::UnimplementedError("apply"));
+}
+
+void Agent::UpgradeKeeper(ApiCallback<UpgradeReport> done) {
+  done(absl::UnimplementedError("upgrade"));
+}
+
 // ---- Lookup ----
 
 absl::StatusOr<LogFile> Agent::FindLog(std::string_view name) {

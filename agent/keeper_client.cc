@@ -174,6 +174,7 @@ void KeeperClient::OnMessage(std::string_view message,
     case pb::FromKeeper::kShutdownRequested:
       events_.OnShutdownRequested();
       return;
+    case pb::FromKeeper::kReexeced:
     case pb::FromKeeper::BODY_NOT_SET:
       break;
   }

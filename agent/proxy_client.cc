@@ -146,7 +146,7 @@ void ProxyClient::OnMessage(std::string_view message) {
       return;
     case pb::FromProxy::kWorkerHello:
       events_.OnWorkerHello(LinkOf(from.worker_hello()),
-                            from.worker_hello().connector());
+                            from.worker_hello().traits().connector());
       return;
     case pb::FromProxy::kWorkerDrained:
       events_.OnWorkerDrained(LinkOf(from.worker_drained()),

@@ -99,6 +99,8 @@ size_t DescriptorsOf(pb::ToProxy::BodyCase body) {
   switch (body) {
     case pb::ToProxy::kAttachWorker:
       return 3;
+    case pb::ToProxy::kLinkRecords:
+      return 2;
     case pb::ToProxy::kAddListener:
     case pb::ToProxy::kCounters:
     case pb::ToProxy::kAccessLog:
@@ -108,6 +110,7 @@ size_t DescriptorsOf(pb::ToProxy::BodyCase body) {
     case pb::ToProxy::kWorkerReady:
     case pb::ToProxy::kDrainWorker:
     case pb::ToProxy::kDetachWorker:
+    case pb::ToProxy::kTakeOverDone:
     case pb::ToProxy::kDrainAll:
     case pb::ToProxy::BODY_NOT_SET:
       return 0;
@@ -210,6 +213,8 @@ void AgentLink::OnAgentMessage(std::string_view message,
     case pb::ToProxy::kDrainAll:
       commands_.DrainAll(absl::Milliseconds(command.drain_all().deadline_ms()));
       return;
+    case pb::ToProxy::kLinkRecords:
+    case pb::ToProxy::kTakeOverDone:
     case pb::ToProxy::BODY_NOT_SET:
       return;  // A newer agent's word: not for this proxy.
   }
@@ -225,7 +230,8 @@ void AgentLink::WorkerHello(const upstream::InstanceKey& key,
                             std::string_view connector) {
   pb::FromProxy report;
   EncodeKey(key, *report.mutable_worker_hello());
-  report.mutable_worker_hello()->set_connector(std::string(connector));
+  report.mutable_worker_hello()->mutable_traits()->set_connector(
+      std::string(connector));
   SendToAgent(report.SerializeAsString());
 }
 

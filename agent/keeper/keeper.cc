@@ -257,6 +257,9 @@ bool Keeper::Obey(const pb::ToKeeper& request, std::vector<UniqueFd>& fds) {
       LogInfo("apm-agent has stopped the workers");
       End(0);
       return true;
+    case pb::ToKeeper::kPutState:
+    case pb::ToKeeper::kDropState:
+    case pb::ToKeeper::kReexec:
     case pb::ToKeeper::BODY_NOT_SET:
       return false;
   }

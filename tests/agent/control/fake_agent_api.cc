@@ -138,6 +138,21 @@ void FakeAgentApi::Delete(std::string_view name,
       std::vector<std::string>{absl::StrCat(std::string(name), "/0 (pid 12)")});
 }
 
+void FakeAgentApi::Scale(std::string_view name, uint32_t, bool,
+                         agent::ApiCallback<agent::WorkerView> done) {
+  done(Get(name));
+}
+
+void FakeAgentApi::ApplyConfig(bool, bool,
+                               agent::ApiCallback<agent::ApplyReport> done) {
+  done(agent::ApplyReport{});
+}
+
+void FakeAgentApi::UpgradeKeeper(
+    agent::ApiCallback<agent::UpgradeReport> done) {
+  done(agent::UpgradeReport{});
+}
+
 absl::StatusOr<agent::LogFile> FakeAgentApi::FindLog(std::string_view name) {
   auto view = Get(name);
   if (!view.ok()) return view.status();

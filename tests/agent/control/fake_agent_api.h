@@ -40,6 +40,11 @@ class FakeAgentApi final : public agent::AgentApi {
               agent::ApiCallback<agent::WorkerView> done) override;
   void Delete(std::string_view name,
               agent::ApiCallback<std::vector<std::string>> done) override;
+  void Scale(std::string_view name, uint32_t instances, bool wait,
+             agent::ApiCallback<agent::WorkerView> done) override;
+  void ApplyConfig(bool prune, bool dry_run,
+                   agent::ApiCallback<agent::ApplyReport> done) override;
+  void UpgradeKeeper(agent::ApiCallback<agent::UpgradeReport> done) override;
   absl::StatusOr<agent::LogFile> FindLog(std::string_view name) override;
   void Shutdown(agent::ApiCallback<agent::ShutdownReport> done) override;
 
