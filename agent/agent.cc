@@ -226,8 +226,8 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
     others.push_back(AsBound(record));
   APM_RETURN_IF_ERROR(config::CheckTogether(config, others));
   WorkerRecord record;
-  record.source = source;
-  record.config = config;
+  record.desired.source = source;
+  record.config() = config;
   record.run_as = std::move(run_as);
   APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot());
   record.id = StableId(name);
@@ -235,7 +235,7 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
     ++record.id;
   }
   for (int i = 0; i < config.instances; ++i) {
-    record.instance_ids.push_back(last_instance_id_++);
+    record.desired.instance_ids.push_back(last_instance_id_++);
   }
   absl::Status ready;
   if (const absl::Status opened = listeners_.Open(record); !opened.ok()) {
@@ -262,17 +262,17 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
 }
 
 absl::Status Agent::OpenAccessLogOf(WorkerRecord& record) {
-  const std::string& name = record.config.name;
+  const std::string& name = record.config().name;
   for (const auto& [other_name, other] : records_) {
-    if (AccessLogIsLogOf(other.config, record.config) ||
-        AccessLogIsLogOf(record.config, other.config)) {
+    if (AccessLogIsLogOf(other.config(), record.config()) ||
+        AccessLogIsLogOf(record.config(), other.config())) {
       return absl::AlreadyExistsError(absl::StrFormat(
           "workers '%s' and '%s' would write to one file, the log of one being "
           "the access log of the other; choose another name",
           name, other_name));
     }
   }
-  if (!record.config.access_log || !record.pipe_mode()) return absl::OkStatus();
+  if (!record.config().access_log || !record.pipe_mode()) return absl::OkStatus();
   std::string path =
       absl::StrCat(setup_.state_dir, "/logs/", AccessLogName(name));
   APM_ASSIGN_OR_RETURN(record.access_log, OpenAccessLog(path));
@@ -295,7 +295,7 @@ void Agent::SendRoutes() {
   for (const auto& [name, record] : records_) {
     if (!record.pipe_mode()) continue;
     routes.push_back({record.id, name, record.counter_slot,
-                      record.config.trust_proxy, record.config.trusted,
+                      record.config().trust_proxy, record.config().trusted,
                       !record.access_log_path.empty()});
   }
   proxy_.SendSnapshot(routes);
@@ -400,7 +400,7 @@ void Agent::OnProxyReady(uid_t uid, std::string_view warning) {
 
 supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
   const WorkerRecord* record = FindById(records_, link.worker_id);
-  return {record == nullptr ? "" : record->config.name, link.instance,
+  return {record == nullptr ? "" : record->config().name, link.instance,
           link.generation};
 }
 

@@ -23,6 +23,7 @@
 
 #include "agent/config/config.h"
 #include "agent/config/worker_fields.h"
+#include "agent/store/desired_worker.h"
 #include "agent/supervisor/stats.h"
 
 namespace apm::agent {
@@ -80,7 +81,7 @@ struct ProcessUsage {
   uint64_t rss_bytes = 0;
 };
 
-enum class WorkerSource : uint8_t { kConfig, kApi };
+using WorkerSource = store::Source;
 
 // Everything about one worker at one moment.
 struct WorkerView {

@@ -238,10 +238,10 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
   const std::string_view digits = name.substr(slash + 1);
   if (!absl::SimpleAtoi(absl::string_view(digits.data(), digits.size()),
                         &index) ||
-      index >= record->second.instance_ids.size()) {
+      index >= record->second.desired.instance_ids.size()) {
     return absl::NotFoundError(absl::StrFormat(
         "worker '%s' has no instance '%s'; it has %d, numbered from 0",
-        target.worker, digits, record->second.instance_ids.size()));
+        target.worker, digits, record->second.desired.instance_ids.size()));
   }
   target.instance = index;
   return target;

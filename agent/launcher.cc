@@ -85,7 +85,7 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
     return absl::NotFoundError("the worker has just been deleted");
   }
   const WorkerRecord& record = found->second;
-  const config::WorkerConfig& config = record.config;
+  const config::WorkerConfig& config = record.config();
 
   ExecRequest request;
   APM_ASSIGN_OR_RETURN(request.executable,
@@ -96,7 +96,7 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
                       config.params.end());
   request.env =
       BuildEnvironment(parts_.environment, config, record.run_as.identity,
-                       key.instance, record.instance_ids[key.instance]);
+                       key.instance, record.desired.instance_ids[key.instance]);
   request.cwd = config.path;
   request.change_user = record.run_as.change_user;
   request.uid = record.run_as.identity.uid;
@@ -246,7 +246,7 @@ std::string Launcher::DescribeFailure(const InstanceKey& key,
           ? absl::StrFormat("%s: %s", step, ErrnoText(error))
           : absl::StrFormat("%s '%s': %s", step, detail, ErrnoText(error));
   if (found == parts_.records.end()) return text;
-  const config::WorkerConfig& config = found->second.config;
+  const config::WorkerConfig& config = found->second.config();
   const Identity& identity = found->second.run_as.identity;
   const std::string user = identity.name.empty()
                                ? absl::StrFormat("uid %d", identity.uid)

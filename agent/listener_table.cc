@@ -22,12 +22,12 @@ constexpr std::string_view kStoredPrefix = "listener:";
 // its socket again.
 std::string StoredName(const WorkerRecord& record,
                        const config::ListenAddress& address) {
-  return absl::StrCat("listener:", record.config.name, ":", address.text);
+  return absl::StrCat("listener:", record.config().name, ":", address.text);
 }
 
 listeners::BindOptions OptionsFor(const WorkerRecord& record) {
   listeners::BindOptions options;
-  options.socket_mode = record.config.socket_mode;
+  options.socket_mode = record.config().socket_mode;
   if (record.run_as.change_user) {
     options.owner = {record.run_as.identity.uid, record.run_as.identity.gid};
   }
@@ -62,7 +62,7 @@ void ListenerTable::DropUnclaimed() {
 
 absl::Status ListenerTable::Open(WorkerRecord& record) {
   std::vector<OpenListener> opened;
-  for (const config::ListenAddress& address : record.config.listeners) {
+  for (const config::ListenAddress& address : record.config().listeners) {
     const std::string name = StoredName(record, address);
     const uint32_t id = StableId(name);
     absl::StatusOr<listeners::BoundListener> bound =
@@ -91,7 +91,7 @@ absl::StatusOr<listeners::BoundListener> ListenerTable::TakeOrBind(
     stored_.erase(stored);
     if (taken.ok()) return taken;
     log::Warning("worker '%s': take over '%s': %s; binding it anew",
-                 record.config.name, address.text, taken.status().ToString());
+                 record.config().name, address.text, taken.status().ToString());
     // Copies of it would hold the address against us.
     keeper_.DropFd(name);
     proxy_.RemoveListener(StableId(name));
@@ -106,7 +106,7 @@ void ListenerTable::Close(WorkerRecord& record) {
     keeper_.DropFd(StoredName(record, listener.bound.address));
     if (absl::Status closed = listeners::Close(std::move(listener.bound));
         !closed.ok()) {
-      log::Warning("worker '%s': close a listener: %s", record.config.name,
+      log::Warning("worker '%s': close a listener: %s", record.config().name,
                    closed.ToString());
     }
   }

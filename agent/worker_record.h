@@ -14,6 +14,7 @@
 #include "agent/config/config.h"
 #include "agent/listeners/listener.h"
 #include "agent/run_as.h"
+#include "agent/store/desired_worker.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::agent {
@@ -36,10 +37,8 @@ inline uint32_t StableId(std::string_view name) {
 }
 
 struct WorkerRecord {
-  uint32_t id = 0;  // StableId(config.name), or the next free one.
-  WorkerSource source = WorkerSource::kApi;
-  config::WorkerConfig config;
-  std::vector<uint32_t> instance_ids;
+  uint32_t id = 0;  // StableId(name), or the next free one.
+  store::DesiredWorker desired;
   RunAs run_as;
   uint32_t counter_slot = 0;
   std::vector<OpenListener> listeners;
@@ -47,12 +46,23 @@ struct WorkerRecord {
   UniqueFd access_log;
   std::string bind_error;  // Why its listeners are not open; empty if they are.
 
-  bool pipe_mode() const { return !config.listeners.empty(); }
+  const std::string& name() const { return desired.name; }
+  const config::WorkerConfig& config() const { return desired.definition; }
+  bool pipe_mode() const { return !config().listeners.empty(); }
+  uint32_t instances() const {
+    return desired.instances.value_or(
+        static_cast<uint32_t>(config().instances));
+  }
+  bool should_run(uint32_t instance) const {
+    return !desired.stopped && !desired.deleting &&
+           !desired.stopped_instances.contains(instance);
+  }
 };
 
 // Its configuration with the ports that the kernel picked where it says 0.
 inline config::WorkerConfig AsBound(const WorkerRecord& record) {
-  config::WorkerConfig config = record.config;
+  config::WorkerConfig config = record.config();
+  config.instances = static_cast<int>(record.instances());
   for (size_t i = 0; i < record.listeners.size(); ++i) {
     config.listeners[i] = record.listeners[i].bound.address;
   }

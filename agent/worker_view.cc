@@ -31,13 +31,13 @@ WorkerView ViewWorker(WorkerParts parts) {
   const WorkerRecord& record = parts.record;
   WorkerView view;
   view.id = record.id;
-  view.source = record.source;
+  view.source = record.desired.source;
   view.config = AsBound(record);
   const Identity& identity = record.run_as.identity;
   view.config.user =
       identity.name.empty() ? absl::StrCat(identity.uid) : identity.name;
   view.state = parts.snapshot;
-  view.instance_ids = record.instance_ids;
+  view.instance_ids = record.desired.instance_ids;
   view.problem = Problem(parts);
   view.access_log_file = record.access_log_path;
   view.usage = std::move(parts.usage);

@@ -36,10 +36,10 @@ class LauncherTest : public ::testing::Test {
  protected:
   LauncherTest() {
     WorkerRecord& record = records_["web"];
-    record.config.name = "web";
-    record.config.exec = "/bin/sh";
-    record.config.path = "/";
-    record.instance_ids = {0};
+    record.desired.definition.name = "web";
+    record.desired.definition.exec = "/bin/sh";
+    record.desired.definition.path = "/";
+    record.desired.instance_ids = {0};
   }
   ~LauncherTest() override {
     logs_.reset();

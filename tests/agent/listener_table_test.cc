@@ -35,9 +35,9 @@ class ListenerTableTest : public ::testing::Test {
   static WorkerRecord Worker(const std::string& name,
                              const std::vector<std::string>& addresses) {
     WorkerRecord record;
-    record.config.name = name;
+    record.desired.definition.name = name;
     for (const std::string& address : addresses) {
-      record.config.listeners.push_back(
+      record.desired.definition.listeners.push_back(
           config::ParseListenAddress(address, config::AddressForm::kConfigFile,
                                      "/tmp")
               .value());

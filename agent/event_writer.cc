@@ -1,0 +1,151 @@
+#include "agent/event_writer.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/time/clock.h>
+
+#include "base/log/log.h"
+
+namespace apm::agent {
+namespace {
+
+using supervisor::InstanceState;
+
+events::Severity SeverityOf(InstanceState to, bool crash) {
+  switch (to) {
+    case InstanceState::kCrashloop:
+    case InstanceState::kFailed:
+      return events::Severity::kError;
+    case InstanceState::kBackoff:
+    case InstanceState::kUnready:
+      return events::Severity::kWarning;
+    case InstanceState::kStopped:
+    case InstanceState::kStarting:
+    case InstanceState::kReady:
+    case InstanceState::kStopping:
+    case InstanceState::kExited:
+      break;
+  }
+  return crash ? events::Severity::kWarning : events::Severity::kInfo;
+}
+
+events::Exit ToEvent(const supervisor::ProcessExit& exit) {
+  events::Exit out;
+  out.code = exit.code;
+  out.signal = exit.signal;
+  out.core_dumped = exit.core_dumped;
+  out.max_rss_bytes = exit.max_rss_kb * 1024;
+  out.cpu = exit.user_time + exit.system_time;
+  return out;
+}
+
+}  // namespace
+
+EventWriter::~EventWriter() { Flush(); }
+
+void EventWriter::OnStateChange(const StateChange& change) {
+  events::Event event;
+  event.type = events::kWorkerState;
+  event.severity = SeverityOf(change.to, change.crash != nullptr);
+  event.worker = change.key.worker;
+  event.instance = change.key.instance;
+  event.generation = change.key.generation;
+  event.pid = change.pid;
+  event.from_state = supervisor::Name(change.from);
+  event.to_state = supervisor::Name(change.to);
+  event.text = change.reason;
+  if (change.crash != nullptr) event.exit = ToEvent(*change.crash);
+  Add(std::move(event), change.crash == nullptr);
+}
+
+void EventWriter::Say(std::string_view type, events::Severity severity,
+                      std::string_view worker, std::string text) {
+  events::Event event;
+  event.type = type;
+  event.severity = severity;
+  event.worker = worker;
+  event.text = std::move(text);
+  Add(std::move(event), /*complete=*/true);
+}
+
+void EventWriter::Add(events::Event event, bool complete) {
+  event.time = absl::Now();
+  Log(event);
+  const uint64_t number = next_number_++;
+  if (!complete) {
+    logs_.RecentErrorsAfterFlush(
+        event.worker, event.instance,
+        [this, number, alive = std::weak_ptr(alive_),
+         &loop = loop_](std::vector<std::string> tail) {
+          loop.Post([this, number, alive, tail = std::move(tail)]() mutable {
+            if (!alive.expired()) Complete(number, std::move(tail));
+          });
+        });
+  }
+  waiting_.push_back({number, std::move(event), complete});
+  Release();
+}
+
+void EventWriter::Complete(uint64_t number, std::vector<std::string> tail) {
+  for (Waiting& waiting : waiting_) {
+    if (waiting.number != number || waiting.complete) continue;
+    waiting.event.stderr_tail = std::move(tail);
+    waiting.complete = true;
+    Release();
+    return;
+  }
+}
+
+void EventWriter::Release() {
+  while (!waiting_.empty() && waiting_.front().complete) {
+    events_.Append(std::move(waiting_.front().event));
+    waiting_.pop_front();
+  }
+  if (waiting_.empty()) {
+    loop_.Cancel(std::exchange(timer_, kNoTimer));
+    return;
+  }
+  if (timer_ != kNoTimer) return;
+  timer_ = loop_.RunAfter(kTailPatience, [this] {
+    timer_ = kNoTimer;
+    Flush();
+  });
+}
+
+void EventWriter::Flush() {
+  for (Waiting& waiting : waiting_) waiting.complete = true;
+  Release();
+}
+
+void EventWriter::Log(const events::Event& event) {
+  std::string line;
+  if (event.type == events::kWorkerState) {
+    line = absl::StrFormat("worker '%s/%d': %s -> %s", event.worker,
+                           event.instance, event.from_state, event.to_state);
+    if (!event.text.empty()) absl::StrAppend(&line, ": ", event.text);
+  } else if (!event.worker.empty()) {
+    line = absl::StrFormat("worker '%s': %s", event.worker, event.text);
+  } else {
+    line = event.text;
+  }
+  switch (event.severity) {
+    case events::Severity::kInfo:
+      log::Info("%s", line);
+      return;
+    case events::Severity::kWarning:
+      log::Warning("%s", line);
+      return;
+    case events::Severity::kError:
+      log::Error("%s", line);
+      return;
+  }
+}
+
+}  // namespace apm::agent

@@ -1,0 +1,83 @@
+// Says what happens: to the log, for whoever reads along, and to the event
+// log, for whoever asks later.
+//
+// A crash event carries the last words of the process, which the log thread
+// may still be reading. It waits for them, briefly, and what happened after it
+// waits behind it, so that the order is that of the facts.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <absl/time/time.h>
+
+#include "agent/events/event_log.h"
+#include "agent/logs/log_store.h"
+#include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/process_exit.h"
+#include "agent/supervisor/transition_table.h"
+#include "base/os/event_loop.h"
+#include "base/os/timers.h"
+
+namespace apm::agent {
+
+// Thread: the main loop's.
+class EventWriter {
+ public:
+  // How long an event waits for the last words of a process.
+  static constexpr absl::Duration kTailPatience = absl::Milliseconds(250);
+
+  // All outlive the writer.
+  EventWriter(EventLoop& loop, logs::LogStore& logs, events::EventLog& events)
+      : loop_(loop), logs_(logs), events_(events) {}
+  EventWriter(const EventWriter&) = delete;
+  EventWriter& operator=(const EventWriter&) = delete;
+  ~EventWriter();
+
+  struct StateChange {
+    const supervisor::InstanceKey& key;
+    supervisor::InstanceState from;
+    supervisor::InstanceState to;
+    std::string_view reason;
+    pid_t pid = 0;
+    // Of a process that ended without having been told to: its last words are
+    // added.
+    const supervisor::ProcessExit* crash = nullptr;
+  };
+  void OnStateChange(const StateChange& change);
+
+  // Of the node itself where `worker` is empty. `type` is one of
+  // events/event.h.
+  void Say(std::string_view type, events::Severity severity,
+           std::string_view worker, std::string text);
+
+  // Appends what still waits, without last words.
+  void Flush();
+
+ private:
+  struct Waiting {
+    uint64_t number;
+    events::Event event;
+    bool complete;
+  };
+
+  void Add(events::Event event, bool complete);
+  void Complete(uint64_t number, std::vector<std::string> tail);
+  void Release();
+  void Log(const events::Event& event);
+
+  EventLoop& loop_;
+  logs::LogStore& logs_;
+  events::EventLog& events_;
+  std::deque<Waiting> waiting_;  // In the order of the facts.
+  uint64_t next_number_ = 0;
+  TimerId timer_ = kNoTimer;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
+}  // namespace apm::agent
