@@ -119,11 +119,9 @@ Agent::~Agent() = default;
 
 // ---- Boot ----
 
-void Agent::OnWelcome(pid_t keeper, uint64_t agent_incarnation,
-                      std::vector<RunningProcess> running,
-                      std::vector<std::string> stored_fds) {
-  keeper_pid_ = keeper;
-  incarnation_ = agent_incarnation;
+void Agent::OnWelcome(Welcome welcome) {
+  keeper_pid_ = welcome.keeper;
+  incarnation_ = welcome.agent_incarnation;
   supervisor_ =
       std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Options{
           .timers = loop_,
@@ -132,17 +130,16 @@ void Agent::OnWelcome(pid_t keeper, uint64_t agent_incarnation,
           .traffic = launcher_,
           .observer = *this,
           .random = UniformRandom(),
-          .first_generation =
-              agent_incarnation * kGenerationsPerIncarnation + 1});
+          .first_generation = incarnation_ * kGenerationsPerIncarnation + 1});
   // Processes of an agent that died are replaced, not adopted: their pipes
   // are at an unknown place in a frame.
-  for (const RunningProcess& process : running) {
+  for (const RunningProcess& process : welcome.running) {
     log::Warning("worker '%s/%d': pid %d is of an agent that has died: ended",
                  process.key.worker, process.key.instance, process.pid);
     keeper_.Signal(process.key, SIGKILL, /*to_group=*/true);
     awaited_exits_.push_back(process.key);
   }
-  for (const std::string& name : stored_fds) {
+  for (const std::string& name : welcome.stored_fds) {
     if (!ListenerTable::IsStoredName(name)) continue;
     awaited_fds_.insert(name);
     keeper_.FetchFd(name);
@@ -332,6 +329,15 @@ void Agent::OnKeeperGone(const absl::Status& reason) {
   loop_.Stop();
 }
 
+void Agent::OnReexeced(const ReexecReport& report) {
+  if (report.error.empty()) {
+    log::Info("the keeper runs version %s now, with %d processes",
+              report.version, report.processes);
+  } else {
+    log::Error("the keeper kept its program: %s", report.error);
+  }
+}
+
 // ---- Keeper and proxy to supervisor ----
 
 void Agent::OnSpawned(const InstanceKey& key, pid_t pid, uint64_t start_ticks) {
@@ -387,8 +393,8 @@ void Agent::OnProxyGone(const absl::Status& reason) {
       [this](const InstanceKey& key) { supervisor_->OnLinkLost(key); });
 }
 
-void Agent::OnProxyExited(pid_t pid) {
-  if (pid == proxy_pid_ && proxy_.connected()) {
+void Agent::OnProxyExited(const ProxyExit& exit) {
+  if (exit.pid == proxy_pid_ && proxy_.connected()) {
     OnProxyGone(absl::UnavailableError("it exited"));
   }
 }

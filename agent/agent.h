@@ -108,9 +108,7 @@ class Agent final : public AgentApi,
   void Shutdown(ApiCallback<ShutdownReport> done) override;
 
   // KeeperEvents
-  void OnWelcome(pid_t keeper, uint64_t agent_incarnation,
-                 std::vector<RunningProcess> running,
-                 std::vector<std::string> stored_fds) override;
+  void OnWelcome(Welcome welcome) override;
   void OnSpawned(const InstanceKey& key, pid_t pid,
                  uint64_t start_ticks) override;
   void OnSpawnFailed(const InstanceKey& key, std::string_view step, int error,
@@ -119,8 +117,9 @@ class Agent final : public AgentApi,
   void OnStoredFd(std::string_view name, UniqueFd fd) override;
   void OnProxyStarted(pid_t pid, uint64_t incarnation,
                       UniqueFd channel) override;
-  void OnProxyExited(pid_t pid) override;
+  void OnProxyExited(const ProxyExit& exit) override;
   void OnShutdownRequested() override;
+  void OnReexeced(const ReexecReport& report) override;
   void OnKeeperGone(const absl::Status& reason) override;
 
   // ProxyEvents

@@ -43,6 +43,37 @@ ProcessExit FromProto(const pb::Exited& exited) {
   return exit;
 }
 
+Welcome FromProto(const pb::Welcome& message) {
+  Welcome welcome;
+  welcome.keeper = static_cast<pid_t>(message.keeper_pid());
+  welcome.agent_incarnation = message.agent_incarnation();
+  for (const pb::RunningProcess& process : message.running()) {
+    welcome.running.push_back(
+        {.key = FromProto(process.key()),
+         .pid = process.pid(),
+         .start_ticks = process.start_ticks(),
+         .started = absl::FromUnixMillis(
+             static_cast<int64_t>(process.started_unix_ms())),
+         .starting = process.starting(),
+         .exited = process.exited()});
+  }
+  welcome.stored_fds.assign(message.stored_fds().begin(),
+                            message.stored_fds().end());
+  for (const pb::PutState& note : message.states()) {
+    welcome.states[note.name()] = note.value();
+  }
+  return welcome;
+}
+
+ProxyExit FromProto(const pb::ProxyExited& exited) {
+  ProxyExit exit;
+  exit.pid = exited.pid();
+  exit.incarnation = exited.incarnation();
+  (exited.signaled() ? exit.signal : exit.code) = exited.status();
+  exit.restart_in = absl::Milliseconds(exited.restart_in_ms());
+  return exit;
+}
+
 UniqueFd FirstOf(std::vector<UniqueFd>& fds) {
   return fds.empty() ? UniqueFd() : std::move(fds.front());
 }
@@ -121,6 +152,27 @@ void KeeperClient::DropFd(std::string_view name) {
   Send(message).IgnoreError();
 }
 
+void KeeperClient::PutState(std::string_view name, std::string_view value) {
+  pb::ToKeeper message;
+  message.mutable_put_state()->set_name(std::string(name));
+  message.mutable_put_state()->set_value(std::string(value));
+  if (absl::Status sent = Send(message); !sent.ok()) {
+    log::Warning("keep note '%s' in the keeper: %s", name, sent.ToString());
+  }
+}
+
+void KeeperClient::DropState(std::string_view name) {
+  pb::ToKeeper message;
+  message.mutable_drop_state()->set_name(std::string(name));
+  Send(message).IgnoreError();
+}
+
+void KeeperClient::Reexec() {
+  pb::ToKeeper message;
+  message.mutable_reexec();
+  Send(message).IgnoreError();
+}
+
 void KeeperClient::Shutdown() {
   pb::ToKeeper message;
   message.mutable_shutdown();
@@ -137,17 +189,9 @@ void KeeperClient::OnMessage(std::string_view message,
     return;
   }
   switch (from.body_case()) {
-    case pb::FromKeeper::kWelcome: {
-      std::vector<RunningProcess> running;
-      for (const pb::RunningProcess& process : from.welcome().running()) {
-        running.push_back({FromProto(process.key()), process.pid()});
-      }
-      events_.OnWelcome(static_cast<pid_t>(from.welcome().keeper_pid()),
-                        from.welcome().agent_incarnation(), std::move(running),
-                        {from.welcome().stored_fds().begin(),
-                         from.welcome().stored_fds().end()});
+    case pb::FromKeeper::kWelcome:
+      events_.OnWelcome(FromProto(from.welcome()));
       return;
-    }
     case pb::FromKeeper::kSpawned:
       events_.OnSpawned(FromProto(from.spawned().key()), from.spawned().pid(),
                         from.spawned().start_ticks());
@@ -169,12 +213,17 @@ void KeeperClient::OnMessage(std::string_view message,
                              from.proxy_started().incarnation(), FirstOf(fds));
       return;
     case pb::FromKeeper::kProxyExited:
-      events_.OnProxyExited(from.proxy_exited().pid());
+      events_.OnProxyExited(FromProto(from.proxy_exited()));
       return;
     case pb::FromKeeper::kShutdownRequested:
       events_.OnShutdownRequested();
       return;
     case pb::FromKeeper::kReexeced:
+      events_.OnReexeced({.version = from.reexeced().version(),
+                          .error = from.reexeced().error(),
+                          .processes = from.reexeced().processes(),
+                          .descriptors = from.reexeced().descriptors()});
+      return;
     case pb::FromKeeper::BODY_NOT_SET:
       break;
   }

@@ -6,9 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "agent/keeper_client.h"
 #include "agent/proxy_client.h"
@@ -17,16 +15,16 @@ namespace apm::agent {
 
 class SilentEvents final : public KeeperEvents, public ProxyEvents {
  public:
-  void OnWelcome(pid_t, uint64_t, std::vector<RunningProcess>,
-                 std::vector<std::string>) override {}
+  void OnWelcome(Welcome) override {}
   void OnSpawned(const InstanceKey&, pid_t, uint64_t) override {}
   void OnSpawnFailed(const InstanceKey&, std::string_view, int,
                      std::string_view) override {}
   void OnExited(const InstanceKey&, const ProcessExit&) override {}
   void OnStoredFd(std::string_view, UniqueFd) override {}
   void OnProxyStarted(pid_t, uint64_t, UniqueFd) override {}
-  void OnProxyExited(pid_t) override {}
+  void OnProxyExited(const ProxyExit&) override {}
   void OnShutdownRequested() override {}
+  void OnReexeced(const ReexecReport&) override {}
   void OnKeeperGone(const absl::Status&) override {}
 
   void OnProxyReady(uid_t, std::string_view) override {}
