@@ -1,6 +1,5 @@
 #include "agent/note_book.h"
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,11 +17,8 @@ void NoteBook::SetMemo(const InstanceKey& key, std::string memo) {
   if (entry.sent) Send(key, entry);
 }
 
-void NoteBook::SetLaunch(const InstanceKey& key,
-                         std::optional<uint32_t> link_record,
-                         uint64_t definition) {
+void NoteBook::SetLaunch(const InstanceKey& key, uint64_t definition) {
   Entry& entry = processes_[key];
-  entry.note.link_record = link_record;
   entry.note.definition = definition;
   Send(key, entry);
 }

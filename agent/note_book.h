@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <tuple>
 
@@ -37,8 +36,7 @@ class NoteBook {
 
   // The first memo of a process is sent with its launch.
   void SetMemo(const supervisor::InstanceKey& key, std::string memo);
-  void SetLaunch(const supervisor::InstanceKey& key,
-                 std::optional<uint32_t> link_record, uint64_t definition);
+  void SetLaunch(const supervisor::InstanceKey& key, uint64_t definition);
   void SetTraits(const supervisor::InstanceKey& key, WorkerTraits traits);
 
   // Null for a process that is not known.

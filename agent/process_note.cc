@@ -13,7 +13,6 @@ namespace pb = ::apm::internal::v1;
 std::string EncodeProcessNote(const ProcessNote& note) {
   pb::ProcessNote message;
   message.set_memo(note.memo);
-  if (note.link_record) message.set_link_record(*note.link_record + 1);
   if (note.traits) {
     pb::WorkerTraits& traits = *message.mutable_traits();
     traits.set_connector(note.traits->connector);
@@ -33,7 +32,6 @@ std::optional<ProcessNote> DecodeProcessNote(std::string_view bytes) {
   }
   ProcessNote note;
   note.memo = message.memo();
-  if (message.link_record() > 0) note.link_record = message.link_record() - 1;
   if (message.has_traits()) {
     const pb::WorkerTraits& traits = message.traits();
     note.traits = WorkerTraits{

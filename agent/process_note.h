@@ -14,9 +14,8 @@ namespace apm::agent {
 
 struct ProcessNote {
   std::string memo;  // The supervisor's (agent/supervisor/memo.h).
-  std::optional<uint32_t> link_record;  // Pipe workers: agent/link_board.h.
-  std::optional<WorkerTraits> traits;   // Absent: it has not spoken yet.
-  uint64_t definition = 0;              // DefinitionHash() at its start.
+  std::optional<WorkerTraits> traits;  // Absent: it has not spoken yet.
+  uint64_t definition = 0;             // DefinitionHash() at its start.
 };
 
 std::string EncodeProcessNote(const ProcessNote& note);

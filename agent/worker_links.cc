@@ -20,34 +20,43 @@ namespace apm::agent {
 using supervisor::InstanceKey;
 using supervisor::StopReason;
 
-void WorkerLinks::UseBoard(std::unique_ptr<LinkBoard> board) {
+void WorkerLinks::UseBoard(std::unique_ptr<LinkBoard> board,
+                           bool nothing_known) {
   board_ = std::move(board);
+  nothing_known_ = nothing_known;
 }
 
-absl::StatusOr<uint32_t> WorkerLinks::TakeRecord() { return board_->Take(); }
-
-void WorkerLinks::Add(const InstanceKey& key, uint32_t record,
-                      UniqueFd stdin_pipe, UniqueFd stdout_pipe) {
+void WorkerLinks::Add(const InstanceKey& key, UniqueFd stdin_pipe,
+                      UniqueFd stdout_pipe) {
   Link& link = links_[key];
-  link.record = record;
   link.stdin_pipe = std::move(stdin_pipe);
   link.stdout_pipe = std::move(stdout_pipe);
 }
 
-void WorkerLinks::Adopt(const InstanceKey& key, uint32_t record,
-                        UniqueFd stdin_pipe, UniqueFd stdout_pipe,
-                        bool attached, bool ready) {
-  Add(key, record, std::move(stdin_pipe), std::move(stdout_pipe));
-  board_->Claim(record);
-  links_[key].wanted = attached;
-  links_[key].ready = ready;
+void WorkerLinks::Adopt(const InstanceKey& key, UniqueFd stdin_pipe,
+                        UniqueFd stdout_pipe, bool ready) {
+  Add(key, std::move(stdin_pipe), std::move(stdout_pipe));
+  Link& link = links_[key];
+  link.wanted = true;
+  link.ready = ready;
+  link.unknown = nothing_known_ || !link.stdin_pipe || !link.stdout_pipe;
+}
+
+void WorkerLinks::EndAdoption() {
+  std::vector<LinkKey> adopted;
+  for (const auto& [key, link] : links_) {
+    if (const std::optional<LinkKey> numbers = NumbersOf(key)) {
+      adopted.push_back(*numbers);
+    }
+  }
+  board_->ReturnAllBut(adopted);
 }
 
 void WorkerLinks::Forget(const InstanceKey& key) {
-  const auto link = links_.find(key);
-  if (link == links_.end()) return;
-  board_->Release(link->second.record);
-  links_.erase(link);
+  if (links_.erase(key) == 0) return;
+  if (const std::optional<LinkKey> numbers = NumbersOf(key)) {
+    board_->Return(*numbers);
+  }
 }
 
 std::optional<LinkKey> WorkerLinks::NumbersOf(const InstanceKey& key) const {
@@ -66,10 +75,11 @@ void WorkerLinks::Attach(const InstanceKey& key) {
 void WorkerLinks::AttachNow(const InstanceKey& key, Link& link) {
   const std::optional<LinkKey> numbers = NumbersOf(key);
   if (!numbers) return;
+  const absl::StatusOr<uint32_t> record = board_->Take(*numbers);
   absl::StatusOr<Pipe> stray = CreatePipe();
-  if (!stray.ok()) {
+  if (!record.ok() || !stray.ok()) {
     log::Error("worker '%s/%d': attach its pipes: %s", key.worker, key.instance,
-               stray.status().message());
+               (record.ok() ? stray.status() : record.status()).message());
     parts_.loop.Post([this, key] { parts_.on_lost(key); });
     return;
   }
@@ -80,13 +90,23 @@ void WorkerLinks::AttachNow(const InstanceKey& key, Link& link) {
   parts_.proxy.Attach(
       *numbers,
       {link.stdin_pipe.get(), link.stdout_pipe.get(), stray->write_end.get()},
-      link.record, note == nullptr ? std::nullopt : note->traits);
+      *record, note == nullptr ? std::nullopt : note->traits);
   if (link.ready) parts_.proxy.Ready(*numbers);
   if (link.drain) {
     const absl::Duration left = link.drain->end - parts_.loop.Now();
     parts_.proxy.Drain(*numbers, link.drain->reason == StopReason::kForGood,
                        std::max(left, absl::ZeroDuration()));
   }
+}
+
+bool WorkerLinks::IsTorn(const InstanceKey& key, const Link& link,
+                         uint64_t proxy_incarnation) {
+  if (link.unknown) return true;
+  const std::optional<LinkKey> numbers = NumbersOf(key);
+  if (!numbers) return false;
+  const absl::StatusOr<uint32_t> record = board_->Take(*numbers);
+  return record.ok() &&
+         board_->Judge(*record, proxy_incarnation) == LinkState::kTorn;
 }
 
 void WorkerLinks::Ready(const InstanceKey& key) {
@@ -118,7 +138,7 @@ size_t WorkerLinks::TakeOver(uint64_t proxy_incarnation) {
   std::vector<InstanceKey> torn;
   for (auto& [key, link] : links_) {
     if (!link.wanted) continue;
-    if (board_->Judge(link.record, proxy_incarnation) == LinkState::kTorn) {
+    if (IsTorn(key, link, proxy_incarnation)) {
       link.wanted = false;
       torn.push_back(key);
     } else {

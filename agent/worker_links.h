@@ -16,7 +16,6 @@
 #include <string_view>
 #include <utility>
 
-#include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
 #include "agent/keeper_client.h"
@@ -50,21 +49,18 @@ class WorkerLinks final : public supervisor::Traffic {
 
   explicit WorkerLinks(Parts parts) : parts_(std::move(parts)) {}
 
-  // Before anything else: the board of an earlier agent, or a new one.
-  void UseBoard(std::unique_ptr<LinkBoard> board);
-
-  // A record for a process that is to be launched; kResourceExhausted.
-  absl::StatusOr<uint32_t> TakeRecord();
-  void ReturnRecord(uint32_t record) { board_->Release(record); }
+  // Before anything else: the board of an earlier agent, or a new one; with
+  // `nothing_known` of processes that run, all their links count as torn.
+  void UseBoard(std::unique_ptr<LinkBoard> board, bool nothing_known);
 
   // The agent's ends of a new process's pipes; the keeper has copies.
-  void Add(const supervisor::InstanceKey& key, uint32_t record,
-           UniqueFd stdin_pipe, UniqueFd stdout_pipe);
-  // The same of one that an earlier agent started. `attached`: a proxy has, or
-  // had it.
-  void Adopt(const supervisor::InstanceKey& key, uint32_t record,
-             UniqueFd stdin_pipe, UniqueFd stdout_pipe, bool attached,
-             bool ready);
+  void Add(const supervisor::InstanceKey& key, UniqueFd stdin_pipe,
+           UniqueFd stdout_pipe);
+  // The same of one that an earlier agent started and gave to a proxy.
+  void Adopt(const supervisor::InstanceKey& key, UniqueFd stdin_pipe,
+             UniqueFd stdout_pipe, bool ready);
+  // All that there are have been adopted.
+  void EndAdoption();
   // The process is gone for good.
   void Forget(const supervisor::InstanceKey& key);
 
@@ -80,11 +76,11 @@ class WorkerLinks final : public supervisor::Traffic {
 
  private:
   struct Link {
-    uint32_t record = 0;
     UniqueFd stdin_pipe;
     UniqueFd stdout_pipe;
     bool wanted = false;  // Attach() was called.
     bool ready = false;
+    bool unknown = false;  // Its record is lost.
     struct DrainOrder {
       supervisor::StopReason reason;
       absl::Duration end;  // Monotonic.
@@ -93,10 +89,13 @@ class WorkerLinks final : public supervisor::Traffic {
   };
 
   void AttachNow(const supervisor::InstanceKey& key, Link& link);
+  bool IsTorn(const supervisor::InstanceKey& key, const Link& link,
+              uint64_t proxy_incarnation);
   std::optional<LinkKey> NumbersOf(const supervisor::InstanceKey& key) const;
 
   Parts parts_;
   std::unique_ptr<LinkBoard> board_;
+  bool nothing_known_ = false;
   std::map<supervisor::InstanceKey, Link, KeyOrder> links_;
 };
 
