@@ -26,16 +26,18 @@ void WorkerLinks::UseBoard(std::unique_ptr<LinkBoard> board,
   nothing_known_ = nothing_known;
 }
 
-void WorkerLinks::Add(const InstanceKey& key, UniqueFd stdin_pipe,
-                      UniqueFd stdout_pipe) {
+void WorkerLinks::Add(const InstanceKey& key, uint32_t worker_id,
+                      UniqueFd stdin_pipe, UniqueFd stdout_pipe) {
   Link& link = links_[key];
+  link.numbers = {worker_id, key.instance, key.generation};
   link.stdin_pipe = std::move(stdin_pipe);
   link.stdout_pipe = std::move(stdout_pipe);
 }
 
-void WorkerLinks::Adopt(const InstanceKey& key, UniqueFd stdin_pipe,
-                        UniqueFd stdout_pipe, bool ready) {
-  Add(key, std::move(stdin_pipe), std::move(stdout_pipe));
+void WorkerLinks::Adopt(const InstanceKey& key, uint32_t worker_id,
+                        UniqueFd stdin_pipe, UniqueFd stdout_pipe,
+                        bool ready) {
+  Add(key, worker_id, std::move(stdin_pipe), std::move(stdout_pipe));
   Link& link = links_[key];
   link.wanted = true;
   link.ready = ready;
@@ -44,38 +46,31 @@ void WorkerLinks::Adopt(const InstanceKey& key, UniqueFd stdin_pipe,
 
 void WorkerLinks::EndAdoption() {
   std::vector<LinkKey> adopted;
-  for (const auto& [key, link] : links_) {
-    if (const std::optional<LinkKey> numbers = NumbersOf(key)) {
-      adopted.push_back(*numbers);
-    }
-  }
+  for (const auto& [key, link] : links_) adopted.push_back(link.numbers);
   board_->ReturnAllBut(adopted);
 }
 
 void WorkerLinks::Forget(const InstanceKey& key) {
-  if (links_.erase(key) == 0) return;
-  if (const std::optional<LinkKey> numbers = NumbersOf(key)) {
-    board_->Return(*numbers);
-  }
+  const auto link = links_.find(key);
+  if (link == links_.end()) return;
+  board_->Return(link->second.numbers);
+  links_.erase(link);
 }
 
-std::optional<LinkKey> WorkerLinks::NumbersOf(const InstanceKey& key) const {
-  const auto record = parts_.records.find(key.worker);
-  if (record == parts_.records.end()) return std::nullopt;  // It is ending.
-  return LinkKey{record->second.id, key.instance, key.generation};
+WorkerLinks::Link* WorkerLinks::Find(const InstanceKey& key) {
+  const auto link = links_.find(key);
+  return link == links_.end() ? nullptr : &link->second;
 }
 
 void WorkerLinks::Attach(const InstanceKey& key) {
-  const auto link = links_.find(key);
-  if (link == links_.end()) return;
-  link->second.wanted = true;
-  if (parts_.proxy.connected()) AttachNow(key, link->second);
+  Link* link = Find(key);
+  if (link == nullptr) return;
+  link->wanted = true;
+  if (parts_.proxy.connected()) AttachNow(key, *link);
 }
 
 void WorkerLinks::AttachNow(const InstanceKey& key, Link& link) {
-  const std::optional<LinkKey> numbers = NumbersOf(key);
-  if (!numbers) return;
-  const absl::StatusOr<uint32_t> record = board_->Take(*numbers);
+  const absl::StatusOr<uint32_t> record = board_->Take(link.numbers);
   absl::StatusOr<Pipe> stray = CreatePipe();
   if (!record.ok() || !stray.ok()) {
     log::Error("worker '%s/%d': attach its pipes: %s", key.worker, key.instance,
@@ -88,57 +83,52 @@ void WorkerLinks::AttachNow(const InstanceKey& key, Link& link) {
                         std::move(stray->read_end));
   const ProcessNote* note = parts_.notes.Find(key);
   parts_.proxy.Attach(
-      *numbers,
+      link.numbers,
       {link.stdin_pipe.get(), link.stdout_pipe.get(), stray->write_end.get()},
       *record, note == nullptr ? std::nullopt : note->traits);
-  if (link.ready) parts_.proxy.Ready(*numbers);
+  if (link.ready) parts_.proxy.Ready(link.numbers);
   if (link.drain) {
     const absl::Duration left = link.drain->end - parts_.loop.Now();
-    parts_.proxy.Drain(*numbers, link.drain->reason == StopReason::kForGood,
+    parts_.proxy.Drain(link.numbers,
+                       link.drain->reason == StopReason::kForGood,
                        std::max(left, absl::ZeroDuration()));
   }
 }
 
-bool WorkerLinks::IsTorn(const InstanceKey& key, const Link& link,
-                         uint64_t proxy_incarnation) {
-  if (link.unknown) return true;
-  const std::optional<LinkKey> numbers = NumbersOf(key);
-  if (!numbers) return false;
-  const absl::StatusOr<uint32_t> record = board_->Take(*numbers);
-  return record.ok() &&
-         board_->Judge(*record, proxy_incarnation) == LinkState::kTorn;
-}
-
 void WorkerLinks::Ready(const InstanceKey& key) {
-  const auto link = links_.find(key);
-  const std::optional<LinkKey> numbers = NumbersOf(key);
-  if (link == links_.end() || !numbers) return;
-  link->second.ready = true;
-  parts_.proxy.Ready(*numbers);
+  Link* link = Find(key);
+  if (link == nullptr) return;
+  link->ready = true;
+  parts_.proxy.Ready(link->numbers);
 }
 
 void WorkerLinks::Drain(const InstanceKey& key, StopReason reason,
                         absl::Duration deadline) {
-  const auto link = links_.find(key);
-  const std::optional<LinkKey> numbers = NumbersOf(key);
-  if (link == links_.end() || !numbers) return;
-  link->second.drain = Link::DrainOrder{reason, parts_.loop.Now() + deadline};
-  parts_.proxy.Drain(*numbers, reason == StopReason::kForGood, deadline);
+  Link* link = Find(key);
+  if (link == nullptr) return;
+  link->drain = Link::DrainOrder{reason, parts_.loop.Now() + deadline};
+  parts_.proxy.Drain(link->numbers, reason == StopReason::kForGood, deadline);
 }
 
 void WorkerLinks::Detach(const InstanceKey& key) {
-  const auto link = links_.find(key);
-  if (link != links_.end()) link->second.wanted = false;
-  if (const std::optional<LinkKey> numbers = NumbersOf(key)) {
-    parts_.proxy.Detach(*numbers);
-  }
+  Link* link = Find(key);
+  if (link == nullptr) return;
+  link->wanted = false;
+  parts_.proxy.Detach(link->numbers);
+}
+
+bool WorkerLinks::IsTorn(const Link& link, uint64_t proxy_incarnation) {
+  if (link.unknown) return true;
+  const absl::StatusOr<uint32_t> record = board_->Take(link.numbers);
+  return record.ok() &&
+         board_->Judge(*record, proxy_incarnation) == LinkState::kTorn;
 }
 
 size_t WorkerLinks::TakeOver(uint64_t proxy_incarnation) {
   std::vector<InstanceKey> torn;
   for (auto& [key, link] : links_) {
     if (!link.wanted) continue;
-    if (IsTorn(key, link, proxy_incarnation)) {
+    if (IsTorn(link, proxy_incarnation)) {
       link.wanted = false;
       torn.push_back(key);
     } else {

@@ -25,7 +25,6 @@
 #include "agent/proxy_client.h"
 #include "agent/supervisor/instance_key.h"
 #include "agent/supervisor/ports.h"
-#include "agent/worker_record.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 
@@ -39,7 +38,6 @@ class WorkerLinks final : public supervisor::Traffic {
     KeeperClient& keeper;
     ProxyClient& proxy;
     logs::LogStore& logs;
-    const WorkerRecords& records;
     NoteBook& notes;
     // In a later turn, for a link that is of no use any more.
     std::function<void(const supervisor::InstanceKey& key)> on_lost;
@@ -54,11 +52,11 @@ class WorkerLinks final : public supervisor::Traffic {
   void UseBoard(std::unique_ptr<LinkBoard> board, bool nothing_known);
 
   // The agent's ends of a new process's pipes; the keeper has copies.
-  void Add(const supervisor::InstanceKey& key, UniqueFd stdin_pipe,
-           UniqueFd stdout_pipe);
+  void Add(const supervisor::InstanceKey& key, uint32_t worker_id,
+           UniqueFd stdin_pipe, UniqueFd stdout_pipe);
   // The same of one that an earlier agent started and gave to a proxy.
-  void Adopt(const supervisor::InstanceKey& key, UniqueFd stdin_pipe,
-             UniqueFd stdout_pipe, bool ready);
+  void Adopt(const supervisor::InstanceKey& key, uint32_t worker_id,
+             UniqueFd stdin_pipe, UniqueFd stdout_pipe, bool ready);
   // All that there are have been adopted.
   void EndAdoption();
   // The process is gone for good.
@@ -76,6 +74,7 @@ class WorkerLinks final : public supervisor::Traffic {
 
  private:
   struct Link {
+    LinkKey numbers;
     UniqueFd stdin_pipe;
     UniqueFd stdout_pipe;
     bool wanted = false;  // Attach() was called.
@@ -89,9 +88,8 @@ class WorkerLinks final : public supervisor::Traffic {
   };
 
   void AttachNow(const supervisor::InstanceKey& key, Link& link);
-  bool IsTorn(const supervisor::InstanceKey& key, const Link& link,
-              uint64_t proxy_incarnation);
-  std::optional<LinkKey> NumbersOf(const supervisor::InstanceKey& key) const;
+  bool IsTorn(const Link& link, uint64_t proxy_incarnation);
+  Link* Find(const supervisor::InstanceKey& key);
 
   Parts parts_;
   std::unique_ptr<LinkBoard> board_;
