@@ -410,8 +410,8 @@ supervisor::InstanceKey Agent::KeyOf(const LinkKey& link) {
           link.generation};
 }
 
-void Agent::OnWorkerHello(const LinkKey& link, std::string_view connector) {
-  supervisor_->OnHello(KeyOf(link), connector);
+void Agent::OnWorkerHello(const LinkKey& link, const WorkerTraits& traits) {
+  supervisor_->OnHello(KeyOf(link), traits.connector);
 }
 
 void Agent::OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) {

@@ -124,7 +124,7 @@ class Agent final : public AgentApi,
 
   // ProxyEvents
   void OnProxyReady(uid_t uid, std::string_view warning) override;
-  void OnWorkerHello(const LinkKey& link, std::string_view connector) override;
+  void OnWorkerHello(const LinkKey& link, const WorkerTraits& traits) override;
   void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) override;
   void OnWorkerLinkLost(const LinkKey& link) override;
   void OnProxyGone(const absl::Status& reason) override;

@@ -162,8 +162,9 @@ void Launcher::AttachNow(const InstanceKey& key, Process& process) {
   parts_.logs.AddStream(key.worker, key.instance, logs::Stream::kOut,
                         std::move(stray->read_end));
   parts_.proxy.Attach({record->second.id, key.instance, key.generation},
-                      process.stdin_pipe.get(), process.stdout_pipe.get(),
-                      stray->write_end.get());
+                      {process.stdin_pipe.get(), process.stdout_pipe.get(),
+                       stray->write_end.get()},
+                      /*record=*/0, /*traits=*/{});
   process.stdin_pipe.Reset();
   process.stdout_pipe.Reset();
   process.attached = true;

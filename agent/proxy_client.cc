@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,12 @@ void SetLink(const LinkKey& link, Message& message) {
   message.set_worker_id(link.worker_id);
   message.set_instance(link.instance);
   message.set_generation(link.generation);
+}
+
+WorkerTraits DecodeTraits(const pb::WorkerTraits& message) {
+  return {message.connector(),
+          message.concurrency(),
+          {message.features().begin(), message.features().end()}};
 }
 
 }  // namespace
@@ -103,12 +110,36 @@ void ProxyClient::RemoveListener(uint32_t id) {
   Send(message);
 }
 
-void ProxyClient::Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
-                         int stray_pipe) {
+void ProxyClient::SendLinkRecords(const LinkRecordsFds& records) {
   pb::ToProxy message;
-  SetLink(link, *message.mutable_attach_worker());
-  const int fds[] = {stdin_pipe, stdout_pipe, stray_pipe};
+  message.mutable_link_records()->set_links(records.links);
+  message.mutable_link_records()->set_sessions(records.sessions);
+  const int fds[] = {records.links_fd, records.sessions_fd};
   Send(message, fds);
+}
+
+void ProxyClient::Attach(const LinkKey& link, const LinkPipes& pipes,
+                         uint32_t record,
+                         const std::optional<WorkerTraits>& traits) {
+  pb::ToProxy message;
+  pb::AttachWorker& attach = *message.mutable_attach_worker();
+  SetLink(link, attach);
+  attach.set_link_record(record);
+  if (traits) {
+    attach.mutable_traits()->set_connector(traits->connector);
+    attach.mutable_traits()->set_concurrency(traits->concurrency);
+    for (const std::string& feature : traits->features) {
+      attach.mutable_traits()->add_features(feature);
+    }
+  }
+  const int fds[] = {pipes.to_worker, pipes.from_worker, pipes.stray};
+  Send(message, fds);
+}
+
+void ProxyClient::TakeOverDone() {
+  pb::ToProxy message;
+  message.mutable_take_over_done();
+  Send(message);
 }
 
 void ProxyClient::Ready(const LinkKey& link) {
@@ -146,7 +177,7 @@ void ProxyClient::OnMessage(std::string_view message) {
       return;
     case pb::FromProxy::kWorkerHello:
       events_.OnWorkerHello(LinkOf(from.worker_hello()),
-                            from.worker_hello().traits().connector());
+                            DecodeTraits(from.worker_hello().traits()));
       return;
     case pb::FromProxy::kWorkerDrained:
       events_.OnWorkerDrained(LinkOf(from.worker_drained()),

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include <absl/status/status.h>
 #include <absl/time/time.h>
 
+#include "agent/link_key.h"
 #include "base/os/channel.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
@@ -41,11 +43,27 @@ struct ListenerSpec {
   int fd = -1;  // Still the caller's.
 };
 
-// An instance as the proxy knows it.
-struct LinkKey {
-  uint32_t worker_id = 0;
-  uint32_t instance = 0;
-  uint64_t generation = 0;
+// The agent's ends of a worker's pipes. All still the caller's.
+struct LinkPipes {
+  int to_worker = -1;
+  int from_worker = -1;
+  int stray = -1;  // Where output between frames goes.
+};
+
+// What a worker said of itself in its first frame: what a proxy has to know
+// that takes its link over.
+struct WorkerTraits {
+  std::string connector;     // "python/1.0"; empty for an original worker.
+  uint32_t concurrency = 0;  // 0: it did not say.
+  std::vector<std::string> features;
+};
+
+// The memory of LinkBoard.
+struct LinkRecordsFds {
+  int links_fd = -1;
+  uint32_t links = 0;
+  int sessions_fd = -1;
+  uint32_t sessions = 0;
 };
 
 // What the proxy says. Called on the loop.
@@ -53,9 +71,12 @@ class ProxyEvents {
  public:
   virtual ~ProxyEvents() = default;
   virtual void OnProxyReady(uid_t uid, std::string_view warning) = 0;
+  // May come again: the worker said more, or Attach() was repeated. To be kept
+  // for the next proxy.
   virtual void OnWorkerHello(const LinkKey& link,
-                             std::string_view connector) = 0;
+                             const WorkerTraits& traits) = 0;
   virtual void OnWorkerDrained(const LinkKey& link, uint32_t sessions_left) = 0;
+  // The worker closed its pipes, or the proxy refused a torn link.
   virtual void OnWorkerLinkLost(const LinkKey& link) = 0;
   // The channel is closed; the keeper will say when a new proxy is there.
   virtual void OnProxyGone(const absl::Status& reason) = 0;
@@ -80,10 +101,15 @@ class ProxyClient {
   void UseAccessLog(uint32_t worker_id, int file);
   void AddListener(const ListenerSpec& listener);
   void RemoveListener(uint32_t id);
-  // `stdin_pipe`, `stdout_pipe`: the agent's ends of the worker's pipes;
-  // `stray_pipe`: where output between frames goes. All still the caller's.
-  void Attach(const LinkKey& link, int stdin_pipe, int stdout_pipe,
-              int stray_pipe);
+  // Before any Attach(). The descriptors are still the caller's.
+  void SendLinkRecords(const LinkRecordsFds& records);
+  // `record`: LinkBoard::Take(). `traits` of a worker that has spoken, to this
+  // proxy or to one before. Of a link that this proxy has already only
+  // `pipes.stray` is used; sessions go on.
+  void Attach(const LinkKey& link, const LinkPipes& pipes, uint32_t record,
+              const std::optional<WorkerTraits>& traits);
+  // Every link has been attached that there is.
+  void TakeOverDone();
   void Ready(const LinkKey& link);
   // `for_good`: its clients find no other process in its place.
   void Drain(const LinkKey& link, bool for_good, absl::Duration deadline);

@@ -22,7 +22,7 @@ ALLOWED = {
     "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/supervisor", "agent/logs"],
     # The composition: the only place that sees every module of the agent.
     "agent": ["base", "apm/internal", "agent/config", "agent/control",
-              "agent/listeners", "agent/logs", "agent/supervisor", "proxy/counters.h"],
+              "agent/listeners", "agent/logs", "agent/supervisor", "proxy/counters.h", "proxy/link_records.h"],
     "exporters": ["base", "agent/supervisor/stats.h", "proxy/counters.h"],
     "ctl": ["base", "apm/v1"],
     # Generated from proto/.

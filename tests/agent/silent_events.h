@@ -28,7 +28,7 @@ class SilentEvents final : public KeeperEvents, public ProxyEvents {
   void OnKeeperGone(const absl::Status&) override {}
 
   void OnProxyReady(uid_t, std::string_view) override {}
-  void OnWorkerHello(const LinkKey&, std::string_view) override {}
+  void OnWorkerHello(const LinkKey&, const WorkerTraits&) override {}
   void OnWorkerDrained(const LinkKey&, uint32_t) override {}
   void OnWorkerLinkLost(const LinkKey&) override {}
   void OnProxyGone(const absl::Status&) override {}
