@@ -1,7 +1,7 @@
-// Who holds which end. The worker's own ends go to the keeper with the spawn
-// and are closed here at once. Ours go to the proxy when the supervisor says
-// Attach, and are closed here as well: so a worker sees the end of its stdin
-// when the proxy has gone, and ends by itself.
+// Who holds which end of a process's pipes. The worker's own ends go to the
+// keeper with the spawn and are closed here at once. Ours go to the keeper
+// first, so that a successor finds them if the process is there; then to the
+// log thread and to WorkerLinks.
 
 #include "agent/launcher.h"
 
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,10 +18,12 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
-#include <absl/strings/str_format.h>
-#include <absl/time/time.h>
 
+#include "agent/definition_hash.h"
+#include "agent/kept_names.h"
+#include "agent/pipe.h"
 #include "agent/program_path.h"
+#include "agent/spawn_failure.h"
 #include "agent/worker_environment.h"
 #include "base/log/log.h"
 #include "base/os/errno_status.h"
@@ -33,17 +34,6 @@ namespace apm::agent {
 namespace {
 
 using supervisor::InstanceKey;
-
-struct Pipe {
-  UniqueFd read_end;
-  UniqueFd write_end;
-};
-
-absl::StatusOr<Pipe> CreatePipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "create a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 // Without it a program that opens /dev/stdout or /proc/self/fd/1 as another
 // user gets EACCES.
@@ -68,10 +58,12 @@ int ErrnoOf(const absl::Status& status) {
 
 }  // namespace
 
+// ---- Start ----
+
 void Launcher::Launch(const InstanceKey& key) {
   const absl::Status launched = TryLaunch(key);
   if (launched.ok()) return;
-  processes_.erase(key);
+  OnSpawnFailed(key);
   // The supervisor is calling: it hears of the failure in a later turn.
   parts_.loop.Post([this, key, error = ErrnoOf(launched),
                     text = std::string(launched.message())] {
@@ -86,22 +78,10 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
   }
   const WorkerRecord& record = found->second;
   const config::WorkerConfig& config = record.config();
-
-  ExecRequest request;
-  APM_ASSIGN_OR_RETURN(request.executable,
+  APM_ASSIGN_OR_RETURN(std::string executable,
                        FindProgram(config.exec, config.path,
                                    SearchPath(parts_.environment, config)));
-  request.argv.push_back(config.exec);
-  request.argv.insert(request.argv.end(), config.params.begin(),
-                      config.params.end());
-  request.env =
-      BuildEnvironment(parts_.environment, config, record.run_as.identity,
-                       key.instance, record.desired.instance_ids[key.instance]);
-  request.cwd = config.path;
-  request.change_user = record.run_as.change_user;
-  request.uid = record.run_as.identity.uid;
-  request.gid = record.run_as.identity.gid;
-  request.groups = record.run_as.identity.groups;
+  const ExecRequest request = RequestFor(key, record, std::move(executable));
 
   Pipe input;
   if (record.pipe_mode()) {
@@ -118,16 +98,24 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
     GiveTo(record.run_as.identity, errors.write_end);
   }
 
+  if (record.pipe_mode()) Keep(PipeEnd::kStdin, key, input.write_end);
+  Keep(PipeEnd::kStdout, key, output.read_end);
+  Keep(PipeEnd::kStderr, key, errors.read_end);
+  parts_.notes.SetLaunch(key, DefinitionHash(config, record.run_as));
   const int stdio[3] = {input.read_end.get(), output.write_end.get(),
                         errors.write_end.get()};
-  APM_RETURN_IF_ERROR(parts_.keeper.Spawn(key, request, stdio));
+  if (absl::Status sent = parts_.keeper.Spawn(key, request, stdio);
+      !sent.ok()) {
+    DropKept(key);
+    return sent;
+  }
 
-  Process& process = processes_[key];
+  processes_[key] = {};
   parts_.logs.AddStream(key.worker, key.instance, logs::Stream::kErr,
                         std::move(errors.read_end));
   if (record.pipe_mode()) {
-    process.stdin_pipe = std::move(input.write_end);
-    process.stdout_pipe = std::move(output.read_end);
+    parts_.links.Add(key, record.id, std::move(input.write_end),
+                     std::move(output.read_end));
   } else {
     parts_.logs.AddStream(key.worker, key.instance, logs::Stream::kOut,
                           std::move(output.read_end));
@@ -135,88 +123,113 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
   return absl::OkStatus();
 }
 
+ExecRequest Launcher::RequestFor(const InstanceKey& key,
+                                 const WorkerRecord& record,
+                                 std::string executable) const {
+  const config::WorkerConfig& config = record.config();
+  const Identity& identity = record.run_as.identity;
+  ExecRequest request;
+  request.executable = std::move(executable);
+  request.argv.push_back(config.exec);
+  request.argv.insert(request.argv.end(), config.params.begin(),
+                      config.params.end());
+  request.env = BuildEnvironment(parts_.environment, config, identity,
+                                 {daemon_id_, key.worker, key.instance,
+                                  key.generation},
+                                 record.desired.instance_ids[key.instance]);
+  request.cwd = config.path;
+  request.change_user = record.run_as.change_user;
+  request.uid = identity.uid;
+  request.gid = identity.gid;
+  request.groups = identity.groups;
+  return request;
+}
+
+void Launcher::Keep(PipeEnd end, const InstanceKey& key, const UniqueFd& fd) {
+  parts_.keeper.PutFd(PipeName(end, key), fd.get());
+}
+
+void Launcher::DropKept(const InstanceKey& key) {
+  for (const PipeEnd end : kPipeEnds) {
+    parts_.keeper.DropFd(PipeName(end, key));
+  }
+  parts_.notes.Drop(key);
+}
+
+void Launcher::Adopt(InheritedProcess inherited, bool ready) {
+  const InstanceKey& key = inherited.process.key;
+  const WorkerRecord& record = parts_.records.find(key.worker)->second;
+  processes_[key] = {inherited.process.pid, inherited.process.start_ticks};
+  if (inherited.note) parts_.notes.Adopt(key, *std::move(inherited.note));
+  auto& pipes = inherited.pipes;
+  const auto collect = [&](PipeEnd end, logs::Stream stream) {
+    if (!pipes[end]) return;
+    parts_.logs.AddStream(key.worker, key.instance, stream,
+                          std::move(pipes[end]));
+  };
+  collect(PipeEnd::kStderr, logs::Stream::kErr);
+  if (!record.pipe_mode()) return collect(PipeEnd::kStdout, logs::Stream::kOut);
+  collect(PipeEnd::kStray, logs::Stream::kOut);
+  // One that is on its way through apm-exec is attached when it is spawned.
+  if (inherited.process.starting) {
+    parts_.links.Add(key, record.id, std::move(pipes[PipeEnd::kStdin]),
+                     std::move(pipes[PipeEnd::kStdout]));
+  } else {
+    parts_.links.Adopt(key, record.id, std::move(pipes[PipeEnd::kStdin]),
+                       std::move(pipes[PipeEnd::kStdout]), ready);
+  }
+}
+
+// ---- Life ----
+
 void Launcher::Signal(const InstanceKey& key, int signal) {
   parts_.keeper.Signal(key, signal, /*to_group=*/true);
 }
 
-void Launcher::Attach(const InstanceKey& key) {
-  const auto process = processes_.find(key);
-  if (process == processes_.end()) return;
-  process->second.wants_attach = true;
-  if (parts_.proxy.connected()) AttachNow(key, process->second);
+void Launcher::Remember(const InstanceKey& key,
+                        const supervisor::ProcessMemo& memo) {
+  parts_.notes.SetMemo(key, supervisor::Encode(memo));
 }
 
-void Launcher::AttachNow(const InstanceKey& key, Process& process) {
-  const auto record = parts_.records.find(key.worker);
-  if (record == parts_.records.end()) return;  // Deleted, and so ending.
-  absl::StatusOr<Pipe> stray = CreatePipe();
-  if (!stray.ok()) {
-    // Its stdin ends, and it with that; the supervisor tries again.
-    log::Error("worker '%s/%d': attach its pipes: %s", key.worker, key.instance,
-               stray.status().message());
-    process.stdin_pipe.Reset();
-    process.stdout_pipe.Reset();
-    parts_.loop.Post([this, key] { parts_.on_link_lost(key); });
-    return;
-  }
-  parts_.logs.AddStream(key.worker, key.instance, logs::Stream::kOut,
-                        std::move(stray->read_end));
-  parts_.proxy.Attach({record->second.id, key.instance, key.generation},
-                      {process.stdin_pipe.get(), process.stdout_pipe.get(),
-                       stray->write_end.get()},
-                      /*record=*/0, /*traits=*/{});
-  process.stdin_pipe.Reset();
-  process.stdout_pipe.Reset();
-  process.attached = true;
-  if (process.ready) Ready(key);
-}
-
-void Launcher::Ready(const InstanceKey& key) {
-  const auto record = parts_.records.find(key.worker);
-  const auto process = processes_.find(key);
-  if (record == parts_.records.end() || process == processes_.end()) return;
-  process->second.ready = true;  // Told once it is attached.
-  if (!process->second.attached) return;
-  parts_.proxy.Ready({record->second.id, key.instance, key.generation});
-}
-
-void Launcher::Drain(const InstanceKey& key, supervisor::StopReason reason,
-                     absl::Duration deadline) {
-  const auto record = parts_.records.find(key.worker);
-  if (record == parts_.records.end()) return;
-  parts_.proxy.Drain({record->second.id, key.instance, key.generation},
-                     reason == supervisor::StopReason::kForGood, deadline);
-}
-
-void Launcher::Detach(const InstanceKey& key) {
-  const auto record = parts_.records.find(key.worker);
-  if (record == parts_.records.end()) return;
-  parts_.proxy.Detach({record->second.id, key.instance, key.generation});
+void Launcher::Remember(std::string_view worker, uint32_t instance,
+                        const supervisor::InstanceMemo& memo) {
+  parts_.notes.SetInstanceMemo({std::string(worker), instance},
+                               supervisor::Encode(memo));
 }
 
 void Launcher::OnSpawned(const InstanceKey& key, pid_t pid,
                          uint64_t start_ticks) {
   if (const auto process = processes_.find(key); process != processes_.end()) {
-    process->second.pid = pid;
-    process->second.start_ticks = start_ticks;
+    process->second = {pid, start_ticks};
   }
 }
 
-void Launcher::OnGone(const InstanceKey& key) { processes_.erase(key); }
+// ---- End ----
 
-void Launcher::AttachWaiting() {
-  for (auto& [key, process] : processes_) {
-    if (process.wants_attach && !process.attached) AttachNow(key, process);
-  }
+void Launcher::OnSpawnFailed(const InstanceKey& key) {
+  DropKept(key);
+  parts_.links.Forget(key);
+  processes_.erase(key);
 }
 
-void Launcher::ForgetLinks(
-    const std::function<void(const InstanceKey&)>& lost) {
-  std::vector<InstanceKey> keys;
-  for (const auto& [key, process] : processes_) {
-    if (process.attached) keys.push_back(key);
-  }
-  for (const InstanceKey& key : keys) lost(key);
+void Launcher::Sweep(const InstanceKey& key) {
+  // First the group, whose number the keeper still holds for us.
+  parts_.keeper.Signal(key, SIGKILL, /*to_group=*/true);
+  parts_.background.Post([this, key, tag = ProcessTag{daemon_id_, key.worker,
+                                                      key.instance,
+                                                      key.generation}] {
+    SweepResult swept = SweepTagged(tag);
+    parts_.loop.Post([this, key, swept = std::move(swept)]() mutable {
+      parts_.on_swept(key, std::move(swept.killed));
+    });
+  });
+}
+
+void Launcher::Close(const InstanceKey& key) {
+  parts_.keeper.AckExit(key);
+  DropKept(key);
+  parts_.links.Forget(key);
+  processes_.erase(key);
 }
 
 void Launcher::KillAll() const {
@@ -242,36 +255,12 @@ std::string Launcher::DescribeFailure(const InstanceKey& key,
                                       std::string_view step, int error,
                                       std::string_view detail) const {
   const auto found = parts_.records.find(key.worker);
-  std::string text =
-      detail.empty()
-          ? absl::StrFormat("%s: %s", step, ErrnoText(error))
-          : absl::StrFormat("%s '%s': %s", step, detail, ErrnoText(error));
-  if (found == parts_.records.end()) return text;
-  const config::WorkerConfig& config = found->second.config();
-  const Identity& identity = found->second.run_as.identity;
-  const std::string user = identity.name.empty()
-                               ? absl::StrFormat("uid %d", identity.uid)
-                               : absl::StrFormat("user '%s'", identity.name);
-  if (step == "exec" && error == ENOENT) {
-    text += absl::StrFormat(
-        "; the file or the interpreter named in its first line does not exist; "
-        "looked in PATH=%s",
-        SearchPath(parts_.environment, config));
-  } else if (step == "exec" && error == EACCES) {
-    text += absl::StrFormat(
-        "; %s may not execute it: check chmod +x and the folders above it",
-        user);
-  } else if (step == "exec" && error == ENOEXEC) {
-    text +=
-        "; it is neither a program for this machine nor a script with a first "
-        "line like #!/bin/sh; name its interpreter in 'exec' and the file in "
-        "'params'";
-  } else if (step == "chdir") {
-    text += absl::StrFormat("; create it for %s, or set 'path'", user);
-  } else if (step == "user") {
-    text += "; only a daemon that runs as root can start workers as others";
+  if (found == parts_.records.end()) {
+    return DescribeSpawnFailure(nullptr, "", step, error, detail);
   }
-  return text;
+  return DescribeSpawnFailure(
+      &found->second, SearchPath(parts_.environment, found->second.config()),
+      step, error, detail);
 }
 
 }  // namespace apm::agent

@@ -1,6 +1,10 @@
 // Turns the supervisor's decisions into acts: prepares a process (program,
-// environment, user, pipes), has the keeper spawn it, and gives its pipes to
-// the proxy and to the log.
+// environment, user, pipes), has the keeper spawn it, signals it, and when it
+// has ended removes what it left behind.
+//
+// Everything a successor needs is with the keeper before the process is: its
+// pipes under PipeName(), its note under ProcessNoteName(). Both are dropped
+// when its exit is acknowledged.
 
 #pragma once
 
@@ -11,17 +15,21 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <absl/status/status.h>
-#include <absl/time/time.h>
 
+#include "agent/background.h"
+#include "agent/inheritance.h"
 #include "agent/keeper_client.h"
 #include "agent/logs/log_store.h"
-#include "agent/proxy_client.h"
+#include "agent/note_book.h"
+#include "agent/process_sweep.h"
 #include "agent/supervisor/instance_key.h"
 #include "agent/supervisor/ports.h"
 #include "agent/worker_environment.h"
+#include "agent/worker_links.h"
 #include "agent/worker_record.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
@@ -29,47 +37,55 @@
 namespace apm::agent {
 
 // Thread: the main loop's.
-class Launcher final : public supervisor::Processes,
-                       public supervisor::Traffic {
+class Launcher final : public supervisor::Processes {
  public:
-  // What goes wrong before the keeper is asked; reported in a later turn.
-  using FailureCallback = std::function<void(const supervisor::InstanceKey& key,
-                                             std::string_view step, int error,
-                                             std::string_view text)>;
-
   struct Parts {
     EventLoop& loop;
     KeeperClient& keeper;
-    ProxyClient& proxy;
     logs::LogStore& logs;
-    WorkerRecords& records;
+    const WorkerRecords& records;
+    NoteBook& notes;
+    WorkerLinks& links;
+    Background& background;
     EnvironmentBase environment;
-    FailureCallback on_failure;
-    std::function<void(const supervisor::InstanceKey& key)> on_link_lost;
+    // In a later turn: what went wrong before the keeper was asked.
+    std::function<void(const supervisor::InstanceKey& key,
+                       std::string_view step, int error, std::string_view text)>
+        on_failure;
+    // In a later turn: nothing of the process is left. `killed` are those that
+    // had left its group.
+    std::function<void(const supervisor::InstanceKey& key,
+                       std::vector<supervisor::Survivor> killed)>
+        on_swept;
   };
 
   explicit Launcher(Parts parts) : parts_(std::move(parts)) {}
 
+  // The daemon's part of every worker's APM_PROCESS. Before any Launch().
+  void SetDaemonId(std::string id) { daemon_id_ = std::move(id); }
+
   void Launch(const supervisor::InstanceKey& key) override;
   void Signal(const supervisor::InstanceKey& key, int signal) override;
-  void Attach(const supervisor::InstanceKey& key) override;
-  void Ready(const supervisor::InstanceKey& key) override;
-  void Drain(const supervisor::InstanceKey& key, supervisor::StopReason reason,
-             absl::Duration deadline) override;
-  void Detach(const supervisor::InstanceKey& key) override;
+  void Sweep(const supervisor::InstanceKey& key) override;
+  void Remember(const supervisor::InstanceKey& key,
+                const supervisor::ProcessMemo& memo) override;
+  void Remember(std::string_view worker, uint32_t instance,
+                const supervisor::InstanceMemo& memo) override;
+
+  // Goes on with a process of an earlier agent, of which `ready` says whether
+  // it was. Its worker is known.
+  void Adopt(InheritedProcess inherited, bool ready);
 
   // The keeper's answers that concern more than the supervisor.
   void OnSpawned(const supervisor::InstanceKey& key, pid_t pid,
                  uint64_t start_ticks);
-  void OnGone(const supervisor::InstanceKey& key);  // Exited, or never began.
+  void OnSpawnFailed(const supervisor::InstanceKey& key);
+  // Nothing of the process is left: acknowledges its exit and drops what was
+  // kept for it.
+  void Close(const supervisor::InstanceKey& key);
 
-  // A proxy has started: gives it the links that wait for one.
-  void AttachWaiting();
-  // The proxy has gone, and with it every pipe it had: calls `lost` for each.
-  void ForgetLinks(
-      const std::function<void(const supervisor::InstanceKey&)>& lost);
-
-  // The keeper has gone: kills every process group that still is ours.
+  // SIGKILL to every process, wherever it went: without the keeper, which is
+  // gone. Blocks, briefly.
   void KillAll() const;
 
   // Start time of a running process (ProcessStartTicks); 0 if it is not known.
@@ -84,24 +100,18 @@ class Launcher final : public supervisor::Processes,
   struct Process {
     pid_t pid = 0;  // 0 until it is spawned.
     uint64_t start_ticks = 0;
-    UniqueFd stdin_pipe;   // Ours to write, until the proxy has it.
-    UniqueFd stdout_pipe;  // Ours to read, likewise.
-    bool attached = false;
-    bool wants_attach = false;
-    bool ready = false;
-  };
-  struct KeyOrder {
-    bool operator()(const supervisor::InstanceKey& a,
-                    const supervisor::InstanceKey& b) const {
-      return std::tie(a.worker, a.instance, a.generation) <
-             std::tie(b.worker, b.instance, b.generation);
-    }
   };
 
   absl::Status TryLaunch(const supervisor::InstanceKey& key);
-  void AttachNow(const supervisor::InstanceKey& key, Process& process);
+  ExecRequest RequestFor(const supervisor::InstanceKey& key,
+                         const WorkerRecord& record,
+                         std::string executable) const;
+  void Keep(PipeEnd end, const supervisor::InstanceKey& key,
+            const UniqueFd& fd);
+  void DropKept(const supervisor::InstanceKey& key);
 
   Parts parts_;
+  std::string daemon_id_;
   std::map<supervisor::InstanceKey, Process, KeyOrder> processes_;
 };
 
