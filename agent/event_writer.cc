@@ -42,7 +42,8 @@ events::Exit ToEvent(const supervisor::ProcessExit& exit) {
   out.signal = exit.signal;
   out.core_dumped = exit.core_dumped;
   out.max_rss_bytes = exit.max_rss_kb * 1024;
-  out.cpu = exit.user_time + exit.system_time;
+  out.cpu_ms = static_cast<uint64_t>(
+      absl::ToInt64Milliseconds(exit.user_time + exit.system_time));
   return out;
 }
 
@@ -52,7 +53,7 @@ EventWriter::~EventWriter() { Flush(); }
 
 void EventWriter::OnStateChange(const StateChange& change) {
   events::Event event;
-  event.type = events::kWorkerState;
+  event.type = events::type::kWorkerState;
   event.severity = SeverityOf(change.to, change.crash != nullptr);
   event.worker = change.key.worker;
   event.instance = change.key.instance;
@@ -126,7 +127,7 @@ void EventWriter::Flush() {
 
 void EventWriter::Log(const events::Event& event) {
   std::string line;
-  if (event.type == events::kWorkerState) {
+  if (event.type == events::type::kWorkerState) {
     line = absl::StrFormat("worker '%s/%d': %s -> %s", event.worker,
                            event.instance, event.from_state, event.to_state);
     if (!event.text.empty()) absl::StrAppend(&line, ": ", event.text);

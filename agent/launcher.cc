@@ -134,9 +134,9 @@ ExecRequest Launcher::RequestFor(const InstanceKey& key,
   request.argv.insert(request.argv.end(), config.params.begin(),
                       config.params.end());
   request.env = BuildEnvironment(parts_.environment, config, identity,
-                                 {daemon_id_, key.worker, key.instance,
-                                  key.generation},
-                                 record.desired.instance_ids[key.instance]);
+                                 key.instance,
+                                 record.desired.instance_ids[key.instance],
+                                 key.generation);
   request.cwd = config.path;
   request.change_user = record.run_as.change_user;
   request.uid = identity.uid;
@@ -215,14 +215,7 @@ void Launcher::OnSpawnFailed(const InstanceKey& key) {
 void Launcher::Sweep(const InstanceKey& key) {
   // First the group, whose number the keeper still holds for us.
   parts_.keeper.Signal(key, SIGKILL, /*to_group=*/true);
-  parts_.background.Post([this, key, tag = ProcessTag{daemon_id_, key.worker,
-                                                      key.instance,
-                                                      key.generation}] {
-    SweepResult swept = SweepTagged(tag);
-    parts_.loop.Post([this, key, swept = std::move(swept)]() mutable {
-      parts_.on_swept(key, std::move(swept.killed));
-    });
-  });
+  parts_.sweeper.Add(key);
 }
 
 void Launcher::Close(const InstanceKey& key) {

@@ -16,18 +16,16 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <absl/status/status.h>
 
-#include "agent/background.h"
 #include "agent/inheritance.h"
 #include "agent/keeper_client.h"
 #include "agent/logs/log_store.h"
 #include "agent/note_book.h"
-#include "agent/process_sweep.h"
 #include "agent/supervisor/instance_key.h"
 #include "agent/supervisor/ports.h"
+#include "agent/sweeper.h"
 #include "agent/worker_environment.h"
 #include "agent/worker_links.h"
 #include "agent/worker_record.h"
@@ -46,23 +44,20 @@ class Launcher final : public supervisor::Processes {
     const WorkerRecords& records;
     NoteBook& notes;
     WorkerLinks& links;
-    Background& background;
+    Sweeper& sweeper;
     EnvironmentBase environment;
     // In a later turn: what went wrong before the keeper was asked.
     std::function<void(const supervisor::InstanceKey& key,
                        std::string_view step, int error, std::string_view text)>
         on_failure;
-    // In a later turn: nothing of the process is left. `killed` are those that
-    // had left its group.
-    std::function<void(const supervisor::InstanceKey& key,
-                       std::vector<supervisor::Survivor> killed)>
-        on_swept;
   };
 
   explicit Launcher(Parts parts) : parts_(std::move(parts)) {}
 
   // The daemon's part of every worker's APM_PROCESS. Before any Launch().
-  void SetDaemonId(std::string id) { daemon_id_ = std::move(id); }
+  void SetDaemonId(std::string id) {
+    parts_.environment.daemon_id = std::move(id);
+  }
 
   void Launch(const supervisor::InstanceKey& key) override;
   void Signal(const supervisor::InstanceKey& key, int signal) override;
@@ -111,7 +106,6 @@ class Launcher final : public supervisor::Processes {
   void DropKept(const supervisor::InstanceKey& key);
 
   Parts parts_;
-  std::string daemon_id_;
   std::map<supervisor::InstanceKey, Process, KeyOrder> processes_;
 };
 
