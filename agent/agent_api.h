@@ -113,6 +113,11 @@ struct LogFile {
   int instance = -1;  // -1: all.
 };
 
+struct DeleteReport {
+  std::vector<std::string> survivors;  // "web/0 (pid 12)": had to be killed.
+  std::vector<std::string> warnings;
+};
+
 // What one worker's part of an apply is.
 struct ConfigChange {
   enum class Action : uint8_t {
@@ -174,9 +179,8 @@ class AgentApi {
                        ApiCallback<WorkerView> done) = 0;
   virtual void Reload(std::string_view name, bool wait,
                       ApiCallback<WorkerView> done) = 0;
-  // Answers with what had to be killed: "web/0 (pid 12)".
   virtual void Delete(std::string_view name,
-                      ApiCallback<std::vector<std::string>> done) = 0;
+                      ApiCallback<DeleteReport> done) = 0;
 
   // At least 1. Answers when the new instances are ready and the others have
   // stopped.

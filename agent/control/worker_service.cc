@@ -70,11 +70,14 @@ grpc::ServerUnaryReactor* WorkerService::Delete(
       [this](const auto& /*caller*/, const auto& wanted, const auto& call) {
         api_.Delete(
             wanted.name(),
-            [call](const absl::StatusOr<std::vector<std::string>>& survivors) {
-              if (!survivors.ok()) return call->Refuse(survivors.status());
+            [call](const absl::StatusOr<agent::DeleteReport>& report) {
+              if (!report.ok()) return call->Refuse(report.status());
               v1::DeleteWorkerResponse answer;
-              for (const std::string& survivor : *survivors) {
+              for (const std::string& survivor : report->survivors) {
                 answer.add_survivors(ToUtf8(survivor));
+              }
+              for (const std::string& warning : report->warnings) {
+                answer.add_warnings(ToUtf8(warning));
               }
               call->Answer(std::move(answer));
             });

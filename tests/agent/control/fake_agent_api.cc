@@ -132,10 +132,10 @@ void FakeAgentApi::Reload(std::string_view name, bool wait,
 }
 
 void FakeAgentApi::Delete(std::string_view name,
-                          ApiCallback<std::vector<std::string>> done) {
+                          ApiCallback<agent::DeleteReport> done) {
   if (workers.erase(std::string(name)) == 0) return done(Get(name).status());
-  done(
-      std::vector<std::string>{absl::StrCat(std::string(name), "/0 (pid 12)")});
+  done(agent::DeleteReport{
+      .survivors = {absl::StrCat(std::string(name), "/0 (pid 12)")}});
 }
 
 void FakeAgentApi::Scale(std::string_view name, uint32_t, bool,

@@ -39,7 +39,7 @@ class FakeAgentApi final : public agent::AgentApi {
   void Reload(std::string_view name, bool wait,
               agent::ApiCallback<agent::WorkerView> done) override;
   void Delete(std::string_view name,
-              agent::ApiCallback<std::vector<std::string>> done) override;
+              agent::ApiCallback<agent::DeleteReport> done) override;
   void Scale(std::string_view name, uint32_t instances, bool wait,
              agent::ApiCallback<agent::WorkerView> done) override;
   void ApplyConfig(bool prune, bool dry_run,
