@@ -1,11 +1,14 @@
 // The agent: wires the modules together and answers the control API.
 //
-//   keeper events -> supervisor -> launcher -> keeper, proxy
-//   control API   -> supervisor, listeners, records
+//   keeper events -> supervisor -> launcher -> keeper; worker links -> proxy
+//   control API   -> store, supervisor, listeners, records
 //   proxy events  -> supervisor
 //
-// agent.cc boots it and hears the keeper and the proxy; agent_commands.cc
-// answers the control API.
+//   agent.cc           construction, and what keeper and proxy say
+//   agent_boot.cc      from the first word of the keeper to the first answer
+//   agent_workers.cc   taking workers on and letting them go
+//   agent_commands.cc  the control API's verbs
+//   agent_apply.cc     making what runs agree with the configuration files
 //
 // It decides nothing about restarts (agent/supervisor), parses nothing
 // (agent/config) and speaks no gRPC (agent/control).
@@ -18,7 +21,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,18 +34,26 @@
 #include "agent/agent_api.h"
 #include "agent/background.h"
 #include "agent/config/config.h"
+#include "agent/config/plan.h"
 #include "agent/control/control_server.h"
 #include "agent/counter_board.h"
+#include "agent/event_writer.h"
+#include "agent/events/event_log.h"
+#include "agent/inheritance.h"
 #include "agent/keeper_client.h"
 #include "agent/launcher.h"
 #include "agent/listener_table.h"
 #include "agent/logs/log_store.h"
+#include "agent/note_book.h"
 #include "agent/process_usage.h"
 #include "agent/proxy_client.h"
+#include "agent/store/store.h"
 #include "agent/supervisor/ports.h"
 #include "agent/supervisor/supervisor.h"
+#include "agent/sweeper.h"
 #include "agent/user_database.h"
 #include "agent/worker_environment.h"
+#include "agent/worker_links.h"
 #include "agent/worker_record.h"
 #include "base/os/clock.h"
 #include "base/os/event_loop.h"
@@ -60,6 +73,8 @@ struct Setup {
   std::string log_file;
   std::vector<std::string> config_files;
   config::Config config;
+  // Reads config_files again. Blocks on the disk; any thread.
+  std::function<config::Config()> load_config;
   Identity daemon_user;
   std::vector<control::AllowedGroup> allow_groups;
   EnvironmentBase environment;
@@ -97,14 +112,14 @@ class Agent final : public AgentApi,
                ApiCallback<WorkerView> done) override;
   void Reload(std::string_view name, bool wait,
               ApiCallback<WorkerView> done) override;
-  void Delete(std::string_view name,
-              ApiCallback<std::vector<std::string>> done) override;
   void Scale(std::string_view name, uint32_t instances, bool wait,
              ApiCallback<WorkerView> done) override;
+  void Delete(std::string_view name, ApiCallback<DeleteReport> done) override;
   void ApplyConfig(bool prune, bool dry_run,
                    ApiCallback<ApplyReport> done) override;
   void UpgradeKeeper(ApiCallback<UpgradeReport> done) override;
   absl::StatusOr<LogFile> FindLog(std::string_view name) override;
+  events::EventLog& events() override { return *events_; }
   void Shutdown(ApiCallback<ShutdownReport> done) override;
 
   // KeeperEvents
@@ -135,49 +150,81 @@ class Agent final : public AgentApi,
                       std::string_view reason) override;
   void OnKilled(const InstanceKey& key, pid_t pid,
                 absl::Duration waited) override;
+  void OnSurvivors(const InstanceKey& key,
+                   std::span<const supervisor::Survivor> survivors) override;
+  void OnInstanceRemoved(std::string_view worker, uint32_t instance) override;
 
  private:
   using Command = void (supervisor::Supervisor::*)(const supervisor::Target&,
                                                    supervisor::Done);
+  struct Apply;  // One ApplyConfig that is under way.
 
   Agent(EventLoop& loop, UniqueFd keeper_channel, Setup setup,
-        std::unique_ptr<CounterBoard> counters,
         std::unique_ptr<logs::LogStore> logs,
         std::unique_ptr<EventLoop> background_loop);
 
-  // Once every stored descriptor is here, and no process of an earlier agent
-  // is left that would run twice.
+  // ---- Boot (agent_boot.cc) ----
+  void OnDesiredState(absl::StatusOr<store::DesiredState> state);
+  // Once everything that was asked for is here, and nothing of an earlier
+  // life of the daemon is left that would run twice.
   void BootWhenComplete();
-  void Boot();  // Starts what the configuration names.
-  void BootWorker(const config::WorkerConfig& config);
+  void Boot();
+  absl::Status TakeSharedMemory();
+  // What should run, of what is stored and what the files say.
+  std::vector<store::DesiredWorker> ChooseWorkers();
+  void BootWorker(store::DesiredWorker desired);
+  void AdoptProcesses();
+  // Starts, stops and deletes what is not as it should be.
+  void Converge();
 
+  // ---- Workers (agent_workers.cc) ----
   // Takes on a worker: ids, slot, listeners, supervisor. On failure nothing
   // of it is left.
-  absl::StatusOr<WorkerRecord*> Admit(WorkerSource source,
-                                      const config::WorkerConfig& config,
+  absl::StatusOr<WorkerRecord*> Admit(store::DesiredWorker desired,
                                       RunAs run_as, bool keep_when_bind_fails);
-  void CreateResolved(const config::WorkerConfig& config, RunAs run_as,
-                      bool validate_only, bool wait,
-                      ApiCallback<WorkerView> done);
+  void AssignInstanceIds(store::DesiredWorker& desired);
+  absl::StatusOr<RunAs> RunAsOf(const store::DesiredWorker& desired) const;
+  // Stops a worker that is marked as deleted, and forgets it.
+  void Remove(const std::string& name, supervisor::Done done);
   void Forget(const std::string& name);
-
-  void Run(Command command, std::string_view name, bool wait,
-           ApiCallback<WorkerView> done);
-  // Of a command that starts processes: with listeners, or not at all.
-  void RunStart(Command command, std::string_view name, bool wait,
-                ApiCallback<WorkerView> done);
   // Tries again what failed when the worker was taken on.
   absl::Status OpenListeners(WorkerRecord& record);
-  absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
-  void SendRoutes();
   absl::Status OpenAccessLogOf(WorkerRecord& record);
   // What belongs to a route: its access log, its listeners.
   void Announce(const WorkerRecord& record);
+  void SendRoutes();
   // Tells a proxy everything: what it has from an earlier agent goes on where
   // the numbers are the same, and ends where they are not.
   void IntroduceToProxy();
+  void Save(std::vector<store::DesiredWorker> changed,
+            std::vector<std::string> erased, store::Store::Done done);
+
+  // ---- Commands (agent_commands.cc) ----
+  void CreateResolved(const config::WorkerConfig& config, RunAs run_as,
+                      std::optional<store::Owner> owner, bool validate_only,
+                      bool wait, ApiCallback<WorkerView> done);
+  void Run(Command command, const supervisor::Target& target, bool wait,
+           ApiCallback<WorkerView> done);
+  // Of a command that starts processes: with listeners, or not at all.
+  void RunStart(Command command, std::string_view name, bool wait,
+                bool clear_stopped, ApiCallback<WorkerView> done);
+  // Stores the record; the returned callback answers when that is done too.
+  ApiCallback<WorkerView> AfterStored(const WorkerRecord& record,
+                                      ApiCallback<WorkerView> done);
+  absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
   WorkerView View(const WorkerRecord& record,
                   const supervisor::WorkerSnapshot& snapshot);
+
+  // ---- Apply (agent_apply.cc) ----
+  void ApplyLoaded(std::shared_ptr<Apply> apply);
+  std::vector<config::CurrentWorker> CurrentWorkers() const;
+  absl::Status OpenForApply(Apply& apply);
+  void Perform(const std::shared_ptr<Apply>& apply, size_t index);
+  void ReplaceWorker(const std::shared_ptr<Apply>& apply, size_t index);
+
+  void OnSwept(const InstanceKey& key,
+               const std::vector<supervisor::Survivor>& survivors);
+  void OnDurabilityChanged(bool durable, const std::string& reason);
   supervisor::InstanceKey KeyOf(const LinkKey& link);
   void EndProcess(int exit_code);
 
@@ -187,28 +234,49 @@ class Agent final : public AgentApi,
   const absl::Time started_;
 
   WorkerRecords records_;
+  // Of the configuration, and deleted by command: not listed, not forgotten.
+  std::map<std::string, store::DesiredWorker, std::less<>> deleted_;
   std::unique_ptr<CounterBoard> counters_;
   std::unique_ptr<logs::LogStore> logs_;
+  std::unique_ptr<events::EventLog> events_;
+  std::unique_ptr<EventWriter> event_writer_;
   UsageSampler usage_;
   KeeperClient keeper_;
   ProxyClient proxy_;
+  NoteBook notes_;
   ListenerTable listeners_;
+  WorkerLinks links_;
+  Sweeper sweeper_;
   Launcher launcher_;
+  std::unique_ptr<store::Store> store_;
   std::unique_ptr<supervisor::Supervisor> supervisor_;
   std::unique_ptr<control::ControlServer> control_;
 
   pid_t keeper_pid_ = 0;
   pid_t proxy_pid_ = 0;
+  uint64_t proxy_incarnation_ = 0;
   std::string proxy_warning_;  // What its sandbox lacks.
   uint64_t incarnation_ = 0;
-  uint32_t last_instance_id_ = 0;
-  std::set<std::string, std::less<>> awaited_fds_;
-  std::vector<InstanceKey> awaited_exits_;
+  uint32_t next_instance_id_ = 0;
+  std::string not_durable_;  // Why; empty while changes are stored.
+
+  // Of the boot.
+  Inheritance inheritance_;
+  std::optional<store::DesiredState> desired_;
+  bool swept_ = false;
   TimerId boot_timer_ = kNoTimer;
+  std::vector<std::function<void()>> early_events_;  // Of the keeper.
+  bool booted_ = false;  // Until then the proxy is told nothing.
+
+  // The exit that the supervisor is judging, for the event it leads to.
+  const ProcessExit* judged_exit_ = nullptr;
+  InstanceKey judged_key_;
+
   // "web/0 (pid 12)" by worker: what had to be killed since a command that
   // will report it began.
   std::map<std::string, std::vector<std::string>, std::less<>> killed_;
-  bool booted_ = false;  // Until then the proxy is told nothing.
+  std::vector<ApiCallback<UpgradeReport>> upgrades_;
+  bool applying_ = false;
   bool shutting_down_ = false;
   int exit_code_ = 0;
 

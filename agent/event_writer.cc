@@ -54,7 +54,7 @@ EventWriter::~EventWriter() { Flush(); }
 void EventWriter::OnStateChange(const StateChange& change) {
   events::Event event;
   event.type = events::type::kWorkerState;
-  event.severity = SeverityOf(change.to, change.crash != nullptr);
+  event.severity = SeverityOf(change.to, change.crash);
   event.worker = change.key.worker;
   event.instance = change.key.instance;
   event.generation = change.key.generation;
@@ -62,8 +62,8 @@ void EventWriter::OnStateChange(const StateChange& change) {
   event.from_state = supervisor::Name(change.from);
   event.to_state = supervisor::Name(change.to);
   event.text = change.reason;
-  if (change.crash != nullptr) event.exit = ToEvent(*change.crash);
-  Add(std::move(event), change.crash == nullptr);
+  if (change.exit != nullptr) event.exit = ToEvent(*change.exit);
+  Add(std::move(event), /*complete=*/!change.crash);
 }
 
 void EventWriter::Say(std::string_view type, events::Severity severity,

@@ -48,9 +48,8 @@ class EventWriter {
     supervisor::InstanceState to;
     std::string_view reason;
     pid_t pid = 0;
-    // Of a process that ended without having been told to: its last words are
-    // added.
-    const supervisor::ProcessExit* crash = nullptr;
+    const supervisor::ProcessExit* exit = nullptr;  // What led to it, if any.
+    bool crash = false;  // Nobody told it to end: its last words are added.
   };
   void OnStateChange(const StateChange& change);
 

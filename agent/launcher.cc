@@ -239,6 +239,11 @@ void Launcher::KillAll() const {
   }
 }
 
+pid_t Launcher::Pid(const InstanceKey& key) const {
+  const auto process = processes_.find(key);
+  return process == processes_.end() ? 0 : process->second.pid;
+}
+
 uint64_t Launcher::StartTicks(const InstanceKey& key) const {
   const auto process = processes_.find(key);
   return process == processes_.end() ? 0 : process->second.start_ticks;

@@ -83,6 +83,7 @@ class Launcher final : public supervisor::Processes {
   // gone. Blocks, briefly.
   void KillAll() const;
 
+  pid_t Pid(const supervisor::InstanceKey& key) const;  // 0: none.
   // Start time of a running process (ProcessStartTicks); 0 if it is not known.
   uint64_t StartTicks(const supervisor::InstanceKey& key) const;
 
