@@ -81,6 +81,9 @@ struct Setup {
   std::vector<std::string> warnings;
 };
 
+// What supervision has to know of a worker.
+supervisor::WorkerSpec SpecFor(const WorkerRecord& record);
+
 // Thread: the main loop's.
 class Agent final : public AgentApi,
                     public KeeperEvents,
@@ -172,10 +175,12 @@ class Agent final : public AgentApi,
   absl::Status TakeSharedMemory();
   // What should run, of what is stored and what the files say.
   std::vector<store::DesiredWorker> ChooseWorkers();
+  bool IsDisabled(std::string_view name) const;
   void BootWorker(store::DesiredWorker desired);
   void AdoptProcesses();
   // Starts, stops and deletes what is not as it should be.
   void Converge();
+  bool IsOutdated(const WorkerRecord& record, uint32_t instance) const;
 
   // ---- Workers (agent_workers.cc) ----
   // Takes on a worker: ids, slot, listeners, supervisor. On failure nothing

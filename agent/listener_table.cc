@@ -16,8 +16,6 @@
 namespace apm::agent {
 namespace {
 
-constexpr std::string_view kStoredPrefix = "listener:";
-
 // By what was configured, not by what was bound: an address with port 0 finds
 // its socket again.
 std::string StoredName(const WorkerRecord& record,
@@ -43,10 +41,6 @@ absl::Status NumberClash(const config::ListenAddress& address) {
 }
 
 }  // namespace
-
-bool ListenerTable::IsStoredName(std::string_view name) {
-  return name.starts_with(kStoredPrefix);
-}
 
 void ListenerTable::AddStored(std::string_view name, UniqueFd fd) {
   if (fd) stored_.insert_or_assign(std::string(name), std::move(fd));

@@ -29,11 +29,12 @@ class ListenerTable {
   ListenerTable(KeeperClient& keeper, ProxyClient& proxy)
       : keeper_(keeper), proxy_(proxy) {}
 
+  // Of the names in the keeper's store that are a listener's.
+  static constexpr std::string_view kStoredPrefix = "listener:";
+
   // After a restart of the agent: what the keeper kept. Open() takes from
   // these before it binds.
   void AddStored(std::string_view name, UniqueFd fd);
-  // Whether a name in the keeper's store is a listener's.
-  static bool IsStoredName(std::string_view name);
   // Releases what no worker of this configuration wanted, here and in a proxy
   // that still accepts on it.
   void DropUnclaimed();

@@ -51,6 +51,11 @@ class WorkerLinks final : public supervisor::Traffic {
   // `nothing_known` of processes that run, all their links count as torn.
   void UseBoard(std::unique_ptr<LinkBoard> board, bool nothing_known);
 
+  LinkRecordsFds records() const {
+    return {board_->links_fd(), board_->links(), board_->sessions_fd(),
+            board_->sessions()};
+  }
+
   // The agent's ends of a new process's pipes; the keeper has copies.
   void Add(const supervisor::InstanceKey& key, uint32_t worker_id,
            UniqueFd stdin_pipe, UniqueFd stdout_pipe);
