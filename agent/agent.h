@@ -213,6 +213,9 @@ class Agent final : public AgentApi,
   // Of a command that starts processes: with listeners, or not at all.
   void RunStart(Command command, std::string_view name, bool wait,
                 bool clear_stopped, ApiCallback<WorkerView> done);
+  static bool ClearStopped(store::DesiredWorker& desired,
+                           std::optional<uint32_t> instance);
+  static void SetInstances(store::DesiredWorker& desired, uint32_t instances);
   // Stores the record; the returned callback answers when that is done too.
   ApiCallback<WorkerView> AfterStored(const WorkerRecord& record,
                                       ApiCallback<WorkerView> done);

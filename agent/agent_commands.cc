@@ -21,6 +21,7 @@
 #include <absl/time/time.h>
 
 #include "agent/agent.h"
+#include "agent/durable_answer.h"
 #include "agent/run_as.h"
 #include "agent/worker_view.h"
 #include "base/log/log.h"
@@ -75,23 +76,29 @@ void Agent::Create(const Caller& caller, const config::WorkerFields& fields,
   // Names and groups come from the user database, which may block.
   background_.Post([this, config = *std::move(config), caller, validate_only,
                     wait, done = std::move(done)] {
+    std::optional<store::Owner> owner;
+    if (config.user.empty() && caller.uid != setup_.daemon_user.uid) {
+      owner = store::Owner{caller.uid, caller.gid,
+                           DescribeUid(caller.uid, caller.gid).name};
+    }
     absl::StatusOr<RunAs> run_as =
-        config.user.empty() && caller.uid != setup_.daemon_user.uid
-            ? RunAs{DescribeUid(caller.uid, caller.gid), true}
-            : ResolveRunAs(config, setup_.daemon_user);
-    loop_.Post([this, config, run_as = std::move(run_as), validate_only, wait,
+        owner ? RunAs{DescribeUid(owner->uid, owner->gid), true}
+              : ResolveRunAs(config, setup_.daemon_user);
+    loop_.Post([this, config, owner = std::move(owner),
+                run_as = std::move(run_as), validate_only, wait,
                 done]() mutable {
       if (absl::IsNotFound(run_as.status())) {  // A user, not a worker.
         run_as = absl::InvalidArgumentError(run_as.status().message());
       }
       if (!run_as.ok()) return done(run_as.status());
-      CreateResolved(config, *std::move(run_as), validate_only, wait,
-                     std::move(done));
+      CreateResolved(config, *std::move(run_as), std::move(owner),
+                     validate_only, wait, std::move(done));
     });
   });
 }
 
 void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
+                           std::optional<store::Owner> owner,
                            bool validate_only, bool wait,
                            ApiCallback<WorkerView> done) {
   if (validate_only) {
@@ -99,84 +106,182 @@ void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
     view.config = config;
     return done(std::move(view));
   }
+  if (deleted_.contains(config.name)) {
+    return done(absl::AlreadyExistsError(absl::StrFormat(
+        "worker '%s' is in the configuration and was deleted by command; bring "
+        "it back with: apmctl config apply, or choose another name",
+        config.name)));
+  }
+  store::DesiredWorker desired;
+  desired.name = config.name;
+  desired.source = store::Source::kApi;
+  desired.definition = config;
+  desired.owner = std::move(owner);
   const absl::StatusOr<WorkerRecord*> admitted =
-      Admit(WorkerSource::kApi, config, std::move(run_as),
+      Admit(std::move(desired), std::move(run_as),
             /*keep_when_bind_fails=*/false);
   if (!admitted.ok()) return done(admitted.status());
-  log::Info("worker '%s' is created", config.name);
-  Run(&supervisor::Supervisor::Start, config.name, wait,
-      [name = config.name,
-       done = std::move(done)](absl::StatusOr<WorkerView> view) {
-        if (absl::IsFailedPrecondition(view.status())) {
-          view = absl::FailedPreconditionError(absl::StrFormat(
-              "%s; it stays in the list: look with apmctl logs %s, remove it "
-              "with apmctl delete %s",
-              view.status().message(), name, name));
-        }
-        done(std::move(view));
-      });
+  event_writer_->Say(events::type::kWorkerCreated, events::Severity::kInfo,
+                     config.name, "is created");
+  Run(&supervisor::Supervisor::Start, {config.name, std::nullopt}, wait,
+      AfterStored(
+          **admitted,
+          [name = config.name,
+           done = std::move(done)](absl::StatusOr<WorkerView> view) {
+            if (absl::IsFailedPrecondition(view.status())) {
+              view = absl::FailedPreconditionError(absl::StrFormat(
+                  "%s; it stays in the list: look with apmctl logs %s, remove "
+                  "it with apmctl delete %s",
+                  view.status().message(), name, name));
+            }
+            done(std::move(view));
+          }));
+}
+
+ApiCallback<WorkerView> Agent::AfterStored(const WorkerRecord& record,
+                                           ApiCallback<WorkerView> done) {
+  auto answer = std::make_shared<DurableAnswer<WorkerView>>(std::move(done));
+  Save({record.desired}, {}, [answer](const absl::Status& stored) {
+    answer->OnStored(stored);
+  });
+  return [answer](absl::StatusOr<WorkerView> view) {
+    answer->OnDone(std::move(view));
+  };
 }
 
 void Agent::Start(std::string_view name, bool wait,
                   ApiCallback<WorkerView> done) {
-  RunStart(&supervisor::Supervisor::Start, name, wait, std::move(done));
+  RunStart(&supervisor::Supervisor::Start, name, wait, /*clear_stopped=*/true,
+           std::move(done));
 }
 
 void Agent::Stop(std::string_view name, bool wait,
                  ApiCallback<WorkerView> done) {
-  Run(&supervisor::Supervisor::Stop, name, wait, std::move(done));
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  WorkerRecord& record = records_.find(target->worker)->second;
+  if (target->instance) {
+    record.desired.stopped_instances.insert(*target->instance);
+  } else {
+    record.desired.stopped = true;
+    record.desired.stopped_instances.clear();
+  }
+  Run(&supervisor::Supervisor::Stop, *target, wait,
+      AfterStored(record, std::move(done)));
 }
 
 void Agent::Restart(std::string_view name, bool wait,
                     ApiCallback<WorkerView> done) {
-  RunStart(&supervisor::Supervisor::Restart, name, wait, std::move(done));
+  RunStart(&supervisor::Supervisor::Restart, name, wait,
+           /*clear_stopped=*/true, std::move(done));
 }
 
 void Agent::Reload(std::string_view name, bool wait,
                    ApiCallback<WorkerView> done) {
-  RunStart(&supervisor::Supervisor::Reload, name, wait, std::move(done));
+  const std::string worker(name.substr(0, name.find('/')));
+  RunStart(&supervisor::Supervisor::Reload, name, wait,
+           /*clear_stopped=*/false,
+           [this, worker,
+            done = std::move(done)](absl::StatusOr<WorkerView> view) {
+             if (view.ok()) {
+               event_writer_->Say(events::type::kWorkerReloaded,
+                                  events::Severity::kInfo, worker,
+                                  "is reloaded");
+             } else if (absl::IsFailedPrecondition(view.status())) {
+               event_writer_->Say(events::type::kWorkerReloadFailed,
+                                  events::Severity::kError, worker,
+                                  std::string(view.status().message()));
+             }
+             done(std::move(view));
+           });
 }
 
 void Agent::RunStart(Command command, std::string_view name, bool wait,
-                     ApiCallback<WorkerView> done) {
+                     bool clear_stopped, ApiCallback<WorkerView> done) {
   const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
   if (!target.ok()) return done(target.status());
-  const absl::Status opened =
-      OpenListeners(records_.find(target->worker)->second);
+  WorkerRecord& record = records_.find(target->worker)->second;
+  const absl::Status opened = OpenListeners(record);
   if (!opened.ok()) return done(opened);
-  Run(command, name, wait, std::move(done));
-}
-
-absl::Status Agent::OpenListeners(WorkerRecord& record) {
-  if (record.bind_error.empty() || shutting_down_) return absl::OkStatus();
-  const absl::Status opened = listeners_.Open(record);
-  if (!opened.ok()) {
-    record.bind_error = std::string(opened.message());
-    return absl::FailedPreconditionError(record.bind_error);
+  if (clear_stopped && ClearStopped(record.desired, target->instance)) {
+    done = AfterStored(record, std::move(done));
   }
-  record.bind_error.clear();
-  listeners_.Announce(record);
-  return absl::OkStatus();
+  Run(command, *target, wait, std::move(done));
 }
 
-void Agent::Run(Command command, std::string_view name, bool wait,
+// Whether that changed anything.
+bool Agent::ClearStopped(store::DesiredWorker& desired,
+                         std::optional<uint32_t> instance) {
+  const store::DesiredWorker before = desired;
+  if (!instance) {
+    desired.stopped_instances.clear();
+  } else {
+    if (desired.stopped) {  // The others stay as they are.
+      for (uint32_t i = 0; i < desired.instance_ids.size(); ++i) {
+        desired.stopped_instances.insert(i);
+      }
+    }
+    desired.stopped_instances.erase(*instance);
+  }
+  desired.stopped = false;
+  return !(before == desired);
+}
+
+void Agent::Run(Command command, const supervisor::Target& target, bool wait,
                 ApiCallback<WorkerView> done) {
-  absl::StatusOr<supervisor::Target> target = ParseTarget(name);
-  if (!target.ok()) return done(target.status());
-  const std::string worker = target->worker;
+  const std::string worker = target.worker;
   if (!wait) {
-    (supervisor_.get()->*command)(*target, [](const absl::Status&) {});
+    (supervisor_.get()->*command)(target, [](const absl::Status&) {});
     return done(Get(worker));
   }
   (supervisor_.get()->*command)(
-      *target, [this, worker, done = std::move(done)](absl::Status status) {
+      target, [this, worker, done = std::move(done)](absl::Status status) {
         if (!status.ok()) return done(std::move(status));
         done(Get(worker));
       });
 }
 
-void Agent::Delete(std::string_view name,
-                   ApiCallback<std::vector<std::string>> done) {
+void Agent::Scale(std::string_view name, uint32_t instances, bool wait,
+                  ApiCallback<WorkerView> done) {
+  const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
+  if (!target.ok()) return done(target.status());
+  if (target->instance) {
+    return done(absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' is one instance; scale the worker: apmctl scale %s N", name,
+        target->worker)));
+  }
+  const std::string& worker = target->worker;
+  WorkerRecord& record = records_.find(worker)->second;
+  const uint32_t before = record.instances();
+  SetInstances(record.desired, instances);
+  AssignInstanceIds(record.desired);
+  done = AfterStored(record, std::move(done));
+  event_writer_->Say(events::type::kWorkerScaled, events::Severity::kInfo,
+                     worker,
+                     absl::StrFormat("is scaled from %d to %d instances",
+                                     before, instances));
+  supervisor_->Scale(
+      worker, instances, [this, worker, wait, done](absl::Status status) {
+        if (!wait) return;
+        if (!status.ok()) return done(std::move(status));
+        done(Get(worker));
+      });
+  if (!wait) done(Get(worker));
+}
+
+// For a worker of the configuration that is an overlay, for others it is what
+// they are from now on.
+void Agent::SetInstances(store::DesiredWorker& desired, uint32_t instances) {
+  const int wanted = static_cast<int>(instances);
+  if (desired.source == store::Source::kApi) {
+    desired.definition.instances = wanted;
+  }
+  desired.instances = desired.definition.instances == wanted
+                          ? std::nullopt
+                          : std::optional(instances);
+}
+
+void Agent::Delete(std::string_view name, ApiCallback<DeleteReport> done) {
   const absl::StatusOr<supervisor::Target> target = ParseTarget(name);
   if (!target.ok()) return done(target.status());
   if (target->instance.has_value()) {
@@ -185,32 +290,27 @@ void Agent::Delete(std::string_view name,
         "apmctl delete %s",
         name, target->worker)));
   }
-  // No new clients from now on; those that are connected get their answers.
-  listeners_.Close(records_.find(target->worker)->second);
-  killed_.try_emplace(target->worker);
-  supervisor_->Delete(target->worker,
-                      [this, worker = target->worker,
-                       done = std::move(done)](absl::Status status) {
-                        if (!status.ok()) return done(std::move(status));
-                        auto killed = killed_.extract(worker);
-                        Forget(worker);
-                        log::Info("worker '%s' is deleted", worker);
-                        done(killed.empty() ? std::vector<std::string>()
-                                            : std::move(killed.mapped()));
-                      });
-}
-
-void Agent::Scale(std::string_view, uint32_t, bool,
-                  ApiCallback<WorkerView> done) {
-  done(absl::UnimplementedError("scale"));
-}
-
-void Agent::ApplyConfig(bool, bool, ApiCallback<ApplyReport> done) {
-  done(absl::UnimplementedError("apply"));
+  const std::string& worker = target->worker;
+  WorkerRecord& record = records_.find(worker)->second;
+  // If this agent is killed on the way, the next one goes on with it.
+  record.desired.deleting = true;
+  auto answer = std::make_shared<DurableAnswer<DeleteReport>>(std::move(done));
+  Save({record.desired}, {}, [answer](const absl::Status& stored) {
+    answer->OnStored(stored);
+  });
+  killed_.try_emplace(worker);
+  Remove(worker, [this, worker, answer](absl::Status status) {
+    auto killed = killed_.extract(worker);
+    if (!status.ok()) return answer->OnDone(std::move(status));
+    DeleteReport report;
+    if (!killed.empty()) report.survivors = std::move(killed.mapped());
+    answer->OnDone(std::move(report));
+  });
 }
 
 void Agent::UpgradeKeeper(ApiCallback<UpgradeReport> done) {
-  done(absl::UnimplementedError("upgrade"));
+  upgrades_.push_back(std::move(done));
+  if (upgrades_.size() == 1) keeper_.Reexec();
 }
 
 // ---- Lookup ----
@@ -238,10 +338,10 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
   const std::string_view digits = name.substr(slash + 1);
   if (!absl::SimpleAtoi(absl::string_view(digits.data(), digits.size()),
                         &index) ||
-      index >= record->second.desired.instance_ids.size()) {
+      index >= record->second.instances()) {
     return absl::NotFoundError(absl::StrFormat(
         "worker '%s' has no instance '%s'; it has %d, numbered from 0",
-        target.worker, digits, record->second.desired.instance_ids.size()));
+        target.worker, digits, record->second.instances()));
   }
   target.instance = index;
   return target;
@@ -250,7 +350,7 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
 
 void Agent::Shutdown(ApiCallback<ShutdownReport> done) {
   log::Info("stopping all workers");
-  shutting_down_ = true;
+  shutting_down_ = true;  // What is wanted stays as it is stored.
   for (auto& [name, record] : records_) {
     listeners_.Close(record);
     killed_.try_emplace(name);
@@ -283,6 +383,7 @@ AgentStatus Agent::Status() {
   status.warnings = setup_.warnings;
   if (!proxy_warning_.empty()) status.warnings.push_back(proxy_warning_);
   status.agent_incarnation = incarnation_;
+  if (!not_durable_.empty()) status.warnings.push_back(not_durable_);
   if (proxy_pid_ == 0) {
     status.warnings.push_back(
         "the proxy is not running; the keeper starts it again: see the log");
