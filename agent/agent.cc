@@ -112,7 +112,8 @@ Agent::Agent(EventLoop& loop, UniqueFd keeper_channel, Setup setup,
                   std::string_view text) {
              supervisor_->OnSpawnFailed(key, step, error, text);
            },
-           [this](const InstanceKey& key) { supervisor_->OnLinkLost(key); }}),
+           [this](const InstanceKey& key) { supervisor_->OnLinkLost(key); },
+           [this](const InstanceKey& key) { supervisor_->OnSwept(key, {}); }}),
       background_(std::move(background_loop)) {}
 
 Agent::~Agent() = default;

@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -136,6 +137,9 @@ class Agent final : public AgentApi,
                       std::string_view reason) override;
   void OnKilled(const InstanceKey& key, pid_t pid,
                 absl::Duration waited) override;
+  void OnSurvivors(const InstanceKey&,
+                   std::span<const supervisor::Survivor>) override {}
+  void OnInstanceRemoved(std::string_view, uint32_t) override {}
 
  private:
   using Command = void (supervisor::Supervisor::*)(const supervisor::Target&,

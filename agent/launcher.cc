@@ -94,9 +94,9 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
   request.argv.push_back(config.exec);
   request.argv.insert(request.argv.end(), config.params.begin(),
                       config.params.end());
-  request.env =
-      BuildEnvironment(parts_.environment, config, record.run_as.identity,
-                       key.instance, record.instance_ids[key.instance]);
+  request.env = BuildEnvironment(
+      parts_.environment, config, record.run_as.identity, key.instance,
+      record.instance_ids[key.instance], key.generation);
   request.cwd = config.path;
   request.change_user = record.run_as.change_user;
   request.uid = record.run_as.identity.uid;
@@ -137,6 +137,11 @@ absl::Status Launcher::TryLaunch(const InstanceKey& key) {
 
 void Launcher::Signal(const InstanceKey& key, int signal) {
   parts_.keeper.Signal(key, signal, /*to_group=*/true);
+}
+
+void Launcher::Sweep(const InstanceKey& key) {
+  // The supervisor is calling: it hears the answer in a later turn.
+  parts_.loop.Post([this, key] { parts_.on_swept(key); });
 }
 
 void Launcher::Attach(const InstanceKey& key) {

@@ -46,12 +46,18 @@ class Launcher final : public supervisor::Processes,
     EnvironmentBase environment;
     FailureCallback on_failure;
     std::function<void(const supervisor::InstanceKey& key)> on_link_lost;
+    std::function<void(const supervisor::InstanceKey& key)> on_swept = {};
   };
 
   explicit Launcher(Parts parts) : parts_(std::move(parts)) {}
 
+  void Remember(const supervisor::InstanceKey&,
+                const supervisor::ProcessMemo&) override {}
+  void Remember(std::string_view, uint32_t,
+                const supervisor::InstanceMemo&) override {}
   void Launch(const supervisor::InstanceKey& key) override;
   void Signal(const supervisor::InstanceKey& key, int signal) override;
+  void Sweep(const supervisor::InstanceKey& key) override;
   void Attach(const supervisor::InstanceKey& key) override;
   void Ready(const supervisor::InstanceKey& key) override;
   void Drain(const supervisor::InstanceKey& key, supervisor::StopReason reason,
