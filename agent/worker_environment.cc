@@ -3,10 +3,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -21,6 +25,25 @@ namespace {
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr char kProtocolVersion[] = "1";
+constexpr size_t kDaemonIdDigits = 16;
+
+bool IsDaemonId(std::string_view text) {
+  return text.size() == kDaemonIdDigits &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Digits as StrCat writes them: no sign, no leading zero.
+template <typename Number>
+std::optional<Number> ParseNumber(std::string_view text) {
+  Number number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() ||
+      text.front() == '-' || (text.front() == '0' && text.size() > 1)) {
+    return std::nullopt;
+  }
+  return number;
+}
 
 }  // namespace
 
@@ -43,6 +66,34 @@ EnvironmentBase CaptureEnvironment(std::string connectors,
   return base;
 }
 
+std::string FormatProcessTag(const ProcessTag& tag) {
+  return absl::StrCat(tag.daemon_id, "/", tag.key.worker, "/", tag.key.instance,
+                      "/", tag.key.generation);
+}
+
+std::optional<ProcessTag> ParseProcessTag(std::string_view text) {
+  // From the right: a name is whatever stands between the first and the last
+  // two slashes.
+  const size_t first = text.find('/');
+  const size_t last = text.rfind('/');
+  if (first != kDaemonIdDigits || last == first) return std::nullopt;
+  const size_t middle = text.rfind('/', last - 1);
+  if (middle <= first + 1) return std::nullopt;
+
+  ProcessTag tag;
+  tag.daemon_id = text.substr(0, first);
+  tag.key.worker = text.substr(first + 1, middle - first - 1);
+  const auto instance =
+      ParseNumber<uint32_t>(text.substr(middle + 1, last - middle - 1));
+  const auto generation = ParseNumber<uint64_t>(text.substr(last + 1));
+  if (!IsDaemonId(tag.daemon_id) || !instance || !generation) {
+    return std::nullopt;
+  }
+  tag.key.instance = *instance;
+  tag.key.generation = *generation;
+  return tag;
+}
+
 std::string_view SearchPath(const EnvironmentBase& base,
                             const config::WorkerConfig& worker) {
   const auto own = worker.env.find("PATH");
@@ -53,7 +104,8 @@ std::vector<std::string> BuildEnvironment(const EnvironmentBase& base,
                                           const config::WorkerConfig& worker,
                                           const Identity& identity,
                                           uint32_t instance,
-                                          uint32_t instance_id) {
+                                          uint32_t instance_id,
+                                          uint64_t generation) {
   std::map<std::string, std::string> env = base.locale;
   env["PATH"] = base.path;
   env["HOME"] = identity.home;
@@ -74,6 +126,13 @@ std::vector<std::string> BuildEnvironment(const EnvironmentBase& base,
   env["APM_VERSION"] = base.version;
   if (!worker.listeners.empty()) env["APM_PROTOCOL"] = kProtocolVersion;
   if (!base.connectors.empty()) env["APM_CONNECTORS"] = base.connectors;
+  // A worker that could choose its tag could have others killed for it.
+  const std::string tag_variable(kProcessTagVariable);
+  env.erase(tag_variable);
+  if (!base.daemon_id.empty()) {
+    env[tag_variable] =
+        FormatProcessTag({base.daemon_id, {worker.name, instance, generation}});
+  }
 
   std::vector<std::string> out;
   out.reserve(env.size());

@@ -9,19 +9,41 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include <absl/time/time.h>
 
 #include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/memo.h"
+#include "agent/supervisor/stop_reason.h"
 #include "agent/supervisor/transition_table.h"
 
 namespace apm::supervisor {
+
+// A process that outlived the process group of its worker.
+struct Survivor {
+  pid_t pid = 0;
+  std::string command;  // "sleep"
+  std::string why;      // "had started a session of its own"
+
+  friend bool operator==(const Survivor&, const Survivor&) = default;
+};
 
 // Processes of workers. A port to the keeper.
 class Processes {
  public:
   virtual ~Processes() = default;
+
+  // Notes for the agent that follows this one if it is killed; each replaces
+  // the one before. They must reach the keeper in the order of all calls
+  // here: what is remembered before a Launch is known if the process is.
+  // A process's note is dropped when OnSwept has been called for it, an
+  // instance's at Observer::OnInstanceRemoved.
+  virtual void Remember(const InstanceKey& key, const ProcessMemo& memo) = 0;
+  virtual void Remember(std::string_view worker, uint32_t instance,
+                        const InstanceMemo& memo) = 0;
 
   // Prepares environment and pipes and spawns. Answered by exactly one of
   // OnSpawned and OnSpawnFailed (local errors too); OnSpawned is followed by
@@ -31,16 +53,21 @@ class Processes {
   // Sends `signal` to the whole process group. Only called between OnSpawned
   // and OnExited of `key`; harmless if the process has just ended.
   virtual void Signal(const InstanceKey& key, int signal) = 0;
-};
 
-// What clients that stay connected may expect.
-enum class StopReason : uint8_t {
-  kReplaced,  // Another process follows, or is there: they may come again.
-  kForGood,   // By command; nobody serves them until the next one.
+  // Ends what `key` has left behind: the rest of its process group, and
+  // whoever else carries its tag. Called once for each OnExited, from inside
+  // it, whether or not the supervisor knows the process; answered by exactly
+  // one OnSwept. The exit is dealt with, and may be acknowledged, after that.
+  virtual void Sweep(const InstanceKey& key) = 0;
 };
 
 // Sessions of pipe-mode workers. A port to the proxy; never called for other
 // workers.
+//
+// An adopted process that was spawned counts as attached, whether or not the
+// proxy has its link by now: linking it again is the launcher's business.
+// Ready, if it was ready, and Drain, if it was being drained, are called for
+// it once more, from inside Supervisor::Adopt; Detach at its end.
 class Traffic {
  public:
   virtual ~Traffic() = default;
@@ -76,6 +103,14 @@ class Observer {
   // The process group outlived stop_signal for `waited` and got SIGKILL.
   virtual void OnKilled(const InstanceKey& key, pid_t pid,
                         absl::Duration waited) = 0;
+
+  // The process has ended, and these had to be killed after it: at least one.
+  virtual void OnSurvivors(const InstanceKey& key,
+                           std::span<const Survivor> survivors) = 0;
+
+  // Scaled down or deleted, and nothing of it is left: its note can go.
+  virtual void OnInstanceRemoved(std::string_view worker,
+                                 uint32_t instance) = 0;
 };
 
 }  // namespace apm::supervisor

@@ -17,6 +17,8 @@ struct ProcessExit {
   absl::Duration system_time;
   uint64_t max_rss_kb = 0;
   int64_t unix_ms = 0;  // When, wall clock.
+
+  friend bool operator==(const ProcessExit&, const ProcessExit&) = default;
 };
 
 // "exited with status 1", "killed by SIGSEGV (core dumped)".

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -226,6 +227,11 @@ void Supervisor::OnLinkLost(const InstanceKey& key) {
   if (instance == nullptr) return;
   instance->OnLinkLost();
   Settle(key.worker);
+}
+
+void Supervisor::OnSwept(const InstanceKey& key,
+                         std::span<const Survivor> survivors) {
+  if (!survivors.empty()) environment_->observer.OnSurvivors(key, survivors);
 }
 
 void Supervisor::Settle(const std::string& name) {

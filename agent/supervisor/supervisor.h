@@ -9,6 +9,16 @@
 // It starts no process and moves no byte: ports.h is how it acts, the On...()
 // events are how it learns. agent/supervisor/README.md has the states, the
 // commands that meet each other, and why.
+//
+// After a crash of the agent its successor says what is there before it says
+// what should be:
+//
+//   supervisor.Add(spec);                            // From the store.
+//   supervisor.Restore("web", 0, instance_memo);     // From the keeper's
+//   notes. supervisor.Adopt({key, pid, started, memo});     // From the
+//   keeper's table. supervisor.Resume({"web"});                      // Or
+//   Stop, or Delete. supervisor.OnExited(key, exit);                  // What
+//   it has missed.
 
 #pragma once
 
@@ -19,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +37,7 @@
 #include <absl/status/status.h>
 
 #include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/memo.h"
 #include "agent/supervisor/ports.h"
 #include "agent/supervisor/process_exit.h"
 #include "agent/supervisor/stats.h"
@@ -38,6 +50,9 @@ namespace apm::supervisor {
 class Instance;
 class Worker;
 struct Environment;
+
+// Of one worker; agent/config allows as many.
+inline constexpr uint32_t kMaxInstances = 1024;
 
 // What a command is for: all instances of a worker, or one.
 struct Target {
@@ -75,6 +90,35 @@ class Supervisor {
   // kUnavailable after StopAll.
   absl::Status Add(WorkerSpec spec);
 
+  // Replaces the specification of a worker; what runs goes on, timers that run
+  // keep their time. `instances` is ignored: that is Scale's. kNotFound;
+  // kInvalidArgument if pipe_mode differs, since a process has pipes or not;
+  // kFailedPrecondition while the worker is being deleted.
+  absl::Status Update(WorkerSpec spec);
+
+  // What an earlier agent left. After Add of the worker, before its first
+  // command and before any event; Restore before Adopt. Both: kNotFound for an
+  // unknown worker (its processes are nobody's: Add it with a specification
+  // that says how they are to be stopped, Adopt, and Delete).
+  //
+  // A resting instance rests on: a job that has done its work is not run
+  // again, a crash loop stays one.
+  absl::Status Restore(std::string_view worker, uint32_t instance,
+                       const InstanceMemo& memo);
+
+  // The process goes on as its memo says; it is stopped if it is a replacement
+  // that was not ready yet, if its instance is above WorkerSpec::instances, if
+  // a better one has its place, or if it has no memo. No state change is
+  // reported but those of processes that are stopped for this.
+  // kInvalidArgument for an instance number that cannot be (kMaxInstances).
+  absl::Status Adopt(const AdoptedProcess& process);
+
+  // The boot's start: launches the targeted instances that are stopped, and
+  // those that are being stopped, once they are; leaves alone what runs and
+  // what rests (backoff, crashloop, exited, failed). kNotFound, kUnavailable
+  // and kFailedPrecondition as Start.
+  absl::Status Resume(const Target& target);
+
   // Commands. All of them: kNotFound for an unknown worker or instance,
   // kAborted if a later command makes this one pointless. Start, Restart and
   // Reload: kFailedPrecondition with the reason at the first failure, while
@@ -99,6 +143,13 @@ class Supervisor {
   // alone; kFailedPrecondition if all are. Reloads of a worker queue up.
   void Reload(const Target& target, Done done);
 
+  // Changes the number of instances. Up: new ones start, unless the whole
+  // worker is stopped; OK when they are ready. Down: those with the highest
+  // numbers drain, stop and are forgotten; OK when they are. Reloads go on for
+  // the instances that stay. kInvalidArgument for 0 and above kMaxInstances;
+  // kAborted by the next Scale.
+  void Scale(std::string_view name, uint32_t instances, Done done);
+
   // Stops the worker, then forgets it.
   void Delete(std::string_view name, Done done);
 
@@ -121,6 +172,13 @@ class Supervisor {
 
   // The worker closed its pipes while it still runs.
   void OnLinkLost(const InstanceKey& key);
+
+  // Its proxy died in the middle of a frame: nothing that is sent to it would
+  // be understood. It is killed and started anew, at once, and alone.
+  void OnLinkTorn(const InstanceKey& key);
+
+  // The answer to Processes::Sweep; `survivors` are who had to be killed.
+  void OnSwept(const InstanceKey& key, std::span<const Survivor> survivors);
 
   // By name. Find: nullopt for an unknown worker.
   std::vector<WorkerSnapshot> Snapshot() const;

@@ -26,6 +26,9 @@
 namespace apm::supervisor {
 
 struct FakeProcesses final : Processes {
+  void Remember(const InstanceKey&, const ProcessMemo&) override {}
+  void Remember(std::string_view, uint32_t, const InstanceMemo&) override {}
+  void Sweep(const InstanceKey&) override {}
   void Launch(const InstanceKey& key) override { launched.push_back(key); }
   void Signal(const InstanceKey& key, int signal) override {
     signals[key.generation].push_back(signal);
@@ -63,6 +66,8 @@ struct FakeObserver final : Observer {
   void OnKilled(const InstanceKey&, pid_t pid, absl::Duration) override {
     killed.push_back(pid);
   }
+  void OnSurvivors(const InstanceKey&, std::span<const Survivor>) override {}
+  void OnInstanceRemoved(std::string_view, uint32_t) override {}
   std::vector<std::string> changes;
   std::vector<std::string> reasons;
   std::vector<pid_t> killed;
