@@ -217,6 +217,8 @@ void Keeper::OnProxyGone(const ServiceExit& exit) {
   exited->set_incarnation(proxy_.incarnation());
   exited->set_signaled(exit.signaled);
   exited->set_status(exit.status);
+  exited->set_restart_in_ms(
+      static_cast<uint64_t>(absl::ToInt64Milliseconds(exit.restart_in)));
   Tell(agent_, message);
 }
 

@@ -211,6 +211,16 @@ def test_killed_proxy_is_started_again(keeper, agent):
     assert connected(Channel(fds[0]), channel)
 
 
+def test_agent_and_log_say_when_the_next_proxy_comes(keeper, agent):
+    keeper.proxy.kill()
+    exited, _ = agent.expect("proxy_exited")
+    agent.expect("proxy_started")
+    when = f"in {exited.restart_in_ms}ms" if exited.restart_in_ms else "now"
+    line = next(line for line in keeper.log_text().splitlines() if "was killed" in line)
+    assert f"apm-proxy (pid {keeper.proxy.pid}) was killed by SIGKILL after " in line
+    assert line.endswith(f"starting it again {when}")
+
+
 def test_last_messages_of_an_agent_count(keeper, agent):
     pidfd = os.pidfd_open(agent.pid)
     keeper.process.send_signal(signal.SIGSTOP)
