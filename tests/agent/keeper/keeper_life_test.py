@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from apm.internal.v1 import keeper_pb2 as pb
-from keeper_harness import BIN, Channel, Closed, key, pidfd_ended
+from keeper_harness import BIN, Channel, Closed, Keeper, key, pidfd_ended, temporary_folder
 from keeper_test import SHELL, start_waiting, status_field
 
 
@@ -135,7 +135,31 @@ def test_stale_pid_file_is_replaced(start, folder):
     keeper = start()
     keeper.agent()
     assert keeper.pid_file.read_text() == f"{keeper.pid}\n"
-    assert "replaced the stale PID file" in keeper.log_text()
+    assert f"replaced the stale PID file '{keeper.pid_file}'" in keeper.log_text()
+    assert f"left by pid {os.getpid()}" in keeper.log_text()
+
+
+def test_pid_file_of_a_killed_keeper_is_replaced(start):
+    first = start()
+    first.agent()
+    first.process.kill()
+    first.wait()
+    assert first.pid_file.read_text() == f"{first.pid}\n"
+    first.close()
+    second = start()
+    second.agent()
+    assert second.pid_file.read_text() == f"{second.pid}\n"
+    assert f"left by pid {first.pid}" in second.log_text()
+
+
+def test_pid_of_a_keeper_of_another_folder_is_stale(folder, keeper, agent):
+    other = folder / "other.pid"
+    other.write_text(f"{keeper.pid}\n")  # As if the pid had been used again.
+    with temporary_folder() as second_folder:
+        second = Keeper(second_folder, f"--pid-file={other}")
+        second.agent()
+        assert other.read_text() == f"{second.pid}\n"
+        second.close()
 
 
 def test_second_keeper_is_refused_with_the_pid_of_the_first(keeper, agent):
