@@ -6,6 +6,7 @@
 
 #include <absl/status/status.h>
 
+#include "agent/keeper/fd_room.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::keeper {
@@ -15,8 +16,10 @@ absl::Status FdStore::Put(const std::string& name, UniqueFd fd) {
     return absl::InvalidArgumentError("name of a descriptor is empty or long");
   }
   if (!fd) return absl::InvalidArgumentError("no descriptor to keep");
-  if (fds_.size() >= kMaxFds && !fds_.contains(name)) {
-    return absl::ResourceExhaustedError("no room for another descriptor");
+  if (!fds_.contains(name) &&
+      (fds_.size() >= kMaxFds || !LeavesRoomForProcesses(fd.get()))) {
+    return absl::ResourceExhaustedError("no room for descriptor '" + name +
+                                        "'");
   }
   fds_[name] = std::move(fd);
   return absl::OkStatus();

@@ -74,7 +74,7 @@ Keeper::Keeper(EventLoop& loop, UniqueFd signals, const std::string& folder,
              {.started = [this] { Introduce(); },
               .message =
                   [this](std::string_view, const std::vector<UniqueFd>&) {
-                    CountIgnored(proxy_);
+                    Ignore(proxy_, "a proxy has nothing to say here");
                   },
               .gone = [this](const ServiceExit& exit) { OnProxyGone(exit); }}),
       workers_(loop, folder + "/apm-exec",
@@ -163,9 +163,14 @@ void Keeper::OnAgentStarted() {
   pb::Welcome* welcome = message.mutable_welcome();
   welcome->set_agent_incarnation(agent_.incarnation());
   welcome->set_keeper_pid(static_cast<uint32_t>(getpid()));
-  workers_.ListRunning(*welcome);
+  workers_.List(*welcome);
   for (std::string& name : fds_.Names()) {
     welcome->add_stored_fds(std::move(name));
+  }
+  for (const auto& [name, value] : notes_.notes()) {
+    pb::PutState* note = welcome->add_states();
+    note->set_name(name);
+    note->set_value(value);
   }
   Tell(agent_, message);
   workers_.RepeatExits();
@@ -212,6 +217,8 @@ void Keeper::OnProxyGone(const ServiceExit& exit) {
   exited->set_incarnation(proxy_.incarnation());
   exited->set_signaled(exit.signaled);
   exited->set_status(exit.status);
+  exited->set_restart_in_ms(
+      static_cast<uint64_t>(absl::ToInt64Milliseconds(exit.restart_in)));
   Tell(agent_, message);
 }
 
@@ -226,44 +233,50 @@ void Keeper::OnAgentMessage(std::string_view message,
   agent_has_spoken_ = true;
   pb::ToKeeper request;
   if (!request.ParseFromArray(message.data(),
-                              static_cast<int>(message.size())) ||
-      !Obey(request, fds)) {
-    CountIgnored(agent_);
+                              static_cast<int>(message.size()))) {
+    Ignore(agent_, "it is malformed");
+  } else if (const absl::Status status = Obey(request, fds); !status.ok()) {
+    Ignore(agent_, std::string(status.message()));
   }
 }
 
-// False if the request makes no sense.
-bool Keeper::Obey(const pb::ToKeeper& request, std::vector<UniqueFd>& fds) {
+// An error if the request makes no sense, or there is no room.
+absl::Status Keeper::Obey(const pb::ToKeeper& request,
+                          std::vector<UniqueFd>& fds) {
   switch (request.body_case()) {
     case pb::ToKeeper::kSpawn:
       workers_.Spawn(request.spawn(), fds);
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kSignal:
       workers_.Signal(request.signal());
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kAckExit:
       workers_.AckExit(request.ack_exit());
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kPutFd:
-      return fds.size() == 1 &&
-             fds_.Put(request.put_fd().name(), std::move(fds.front())).ok();
+      if (fds.size() != 1) break;
+      return fds_.Put(request.put_fd().name(), std::move(fds.front()));
     case pb::ToKeeper::kFetchFd:
       SendStoredFd(request.fetch_fd().name());
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kDropFd:
       fds_.Drop(request.drop_fd().name());
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kShutdown:
       LogInfo("apm-agent has stopped the workers");
       End(0);
-      return true;
+      return absl::OkStatus();
     case pb::ToKeeper::kPutState:
+      return notes_.Put(request.put_state().name(),
+                        request.put_state().value());
     case pb::ToKeeper::kDropState:
+      notes_.Drop(request.drop_state().name());
+      return absl::OkStatus();
     case pb::ToKeeper::kReexec:
     case pb::ToKeeper::BODY_NOT_SET:
-      return false;
+      break;
   }
-  return false;
+  return absl::InvalidArgumentError("it makes no sense");
 }
 
 void Keeper::SendStoredFd(const std::string& name) {
@@ -275,12 +288,12 @@ void Keeper::SendStoredFd(const std::string& name) {
   agent_.Send(message.SerializeAsString(), sent);
 }
 
-void Keeper::CountIgnored(const Service& sender) {
+void Keeper::Ignore(const Service& sender, std::string_view why) {
   ++ignored_messages_;
   // At 1, 2, 4, 8...: a sender gone mad must not fill the log.
   if (!std::has_single_bit(ignored_messages_)) return;
-  LogWarning("ignored a message of " + sender.name() + "; so far " +
-             std::to_string(ignored_messages_));
+  LogWarning("ignored a message of " + sender.name() + ": " + std::string(why) +
+             "; so far " + std::to_string(ignored_messages_));
 }
 
 // ---- the end ----

@@ -20,6 +20,7 @@
 #include <absl/time/time.h>
 
 #include "agent/keeper/fd_store.h"
+#include "agent/keeper/note_store.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/workers.h"
 #include "apm/internal/v1/keeper.pb.h"
@@ -62,9 +63,10 @@ class Keeper {
   void Introduce();
   void Tell(Service& service, const internal::v1::FromKeeper& message);
 
-  bool Obey(const internal::v1::ToKeeper& request, std::vector<UniqueFd>& fds);
+  absl::Status Obey(const internal::v1::ToKeeper& request,
+                    std::vector<UniqueFd>& fds);
   void SendStoredFd(const std::string& name);
-  void CountIgnored(const Service& sender);
+  void Ignore(const Service& sender, std::string_view why);
 
   void End(int exit_status);
   void KillStrays();
@@ -75,6 +77,7 @@ class Keeper {
   Service proxy_;
   Workers workers_;
   FdStore fds_;
+  NoteStore notes_;
 
   Phase phase_ = Phase::kServing;
   TimerId deadline_ = kNoTimer;

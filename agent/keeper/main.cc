@@ -99,16 +99,15 @@ void PrepareProcess() {
   }
 }
 
-// The path that the PID file was written to, empty if it could not be;
-// kAlreadyExists if a keeper runs.
-absl::StatusOr<std::string> ClaimPidFile(const Options& options) {
+// None if it cannot be written; kAlreadyExists if a keeper runs.
+absl::StatusOr<PidFile> ClaimPidFile(const Options& options) {
   std::string path = options.pid_file;
   if (path.empty()) {
     const char* home = getenv("HOME");
     path = DefaultPidFile(options, home != nullptr ? home : "");
     if (path.empty()) {
       LogWarning("no PID file is written: HOME is not set; use --pid-file");
-      return path;
+      return PidFile();
     }
     // The folder and those above it; whether that worked is seen below.
     for (size_t end = path.find('/', 1); end != std::string::npos;
@@ -116,19 +115,25 @@ absl::StatusOr<std::string> ClaimPidFile(const Options& options) {
       mkdir(path.substr(0, end).c_str(), 0700);
     }
   }
-  if (const pid_t pid = RunningKeeper(path); pid != 0) {
+  if (const pid_t pid = PidFile::Holder(path); pid != 0) {
     return absl::AlreadyExistsError(
         "apm-keeper runs already with pid " + std::to_string(pid) + ", says '" +
         path +
         "'; stop it with 'apmctl kill', or give this one its own --state-dir");
   }
   const bool stale = access(path.c_str(), F_OK) == 0;
-  if (const absl::Status status = WritePidFile(path); !status.ok()) {
-    LogWarning("no PID file is written: " + std::string(status.message()));
-    return "";
+  const pid_t left_by = PidFile::Read(path);
+  absl::StatusOr<PidFile> file = PidFile::Write(path);
+  if (!file.ok()) {
+    LogWarning("no PID file is written: " +
+               std::string(file.status().message()));
+    return PidFile();
   }
-  if (stale) LogInfo("replaced the stale PID file '" + path + "'");
-  return path;
+  if (stale) {
+    LogInfo("replaced the stale PID file '" + path + "', left by pid " +
+            std::to_string(left_by));
+  }
+  return file;
 }
 
 absl::StatusOr<int> Run(const Options& options) {
@@ -139,11 +144,11 @@ absl::StatusOr<int> Run(const Options& options) {
                        CreateSignalFd({SIGTERM, SIGINT, SIGHUP, SIGCHLD}));
   APM_ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop,
                        EventLoop::Create());
-  APM_ASSIGN_OR_RETURN(const std::string pid_file, ClaimPidFile(options));
+  APM_ASSIGN_OR_RETURN(PidFile pid_file, ClaimPidFile(options));
 
   const int exit_status =
       Keeper(*loop, std::move(signals), folder, options.agent_args).Run();
-  if (!pid_file.empty()) RemovePidFile(pid_file);
+  pid_file.Remove();
   LogInfo("stopped");
   return exit_status;
 }

@@ -1,6 +1,6 @@
-// How long to wait before a program that ended is started again: not at all
-// the first time, then 100 ms, doubled up to 5 s. A program that lived for 10 s
-// has proved itself and begins anew.
+// How long to wait before a program that ended is started again: not at all if
+// it was healthy, else 100 ms, doubled each time up to 10 s, until one has
+// stayed up.
 
 #pragma once
 
@@ -13,19 +13,26 @@ namespace apm::keeper {
 class RestartBackoff {
  public:
   static constexpr absl::Duration kFirst = absl::Milliseconds(100);
-  static constexpr absl::Duration kLongest = absl::Seconds(5);
-  static constexpr absl::Duration kProved = absl::Seconds(10);
+  static constexpr absl::Duration kLongest = absl::Seconds(10);
+  // A program that has been up for so long did not die of its start. Well
+  // below a second: one that is killed once a second never waits.
+  static constexpr absl::Duration kHealthy = absl::Milliseconds(500);
+
+  RestartBackoff() = default;
+  explicit RestartBackoff(absl::Duration last) : last_(last) {}
 
   // The wait after an end; `alive` is how long the program had run.
   absl::Duration Next(absl::Duration alive) {
-    if (alive >= kProved) next_ = absl::ZeroDuration();
-    const absl::Duration wait = next_;
-    next_ = std::clamp(2 * wait, kFirst, kLongest);
-    return wait;
+    last_ = alive >= kHealthy ? absl::ZeroDuration()
+                              : std::clamp(2 * last_, kFirst, kLongest);
+    return last_;
   }
 
+  // What Next() returned: all that a successor has to know.
+  absl::Duration last() const { return last_; }
+
  private:
-  absl::Duration next_;
+  absl::Duration last_;
 };
 
 }  // namespace apm::keeper

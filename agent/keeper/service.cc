@@ -46,8 +46,10 @@ Service::Service(EventLoop& loop, std::string path,
 
 void Service::Start() {
   if (const absl::Status status = TryStart(); !status.ok()) {
-    LogError(std::string(status.message()));
-    StartAfter(backoff_.Next(absl::ZeroDuration()));
+    const absl::Duration wait = backoff_.Next(absl::ZeroDuration());
+    LogError(std::string(status.message()) + "; tried again in " +
+             absl::FormatDuration(wait));
+    StartAfter(wait);
     return;
   }
   callbacks_.started();
@@ -111,11 +113,13 @@ bool Service::HandleExit(pid_t pid, int wait_status) {
 
 void Service::BecomeGone() {
   SetTimer(absl::ZeroDuration(), nullptr);
-  const ServiceExit exit{pid_, WIFSIGNALED(*wait_status_),
-                         WIFSIGNALED(*wait_status_)
-                             ? WTERMSIG(*wait_status_)
-                             : WEXITSTATUS(*wait_status_)};
   const absl::Duration alive = loop_.Now() - started_at_;
+  const ServiceExit exit{.pid = pid_,
+                         .signaled = WIFSIGNALED(*wait_status_),
+                         .status = WIFSIGNALED(*wait_status_)
+                                       ? WTERMSIG(*wait_status_)
+                                       : WEXITSTATUS(*wait_status_),
+                         .restart_in = backoff_.Next(alive)};
   const std::string what =
       name() + " (pid " + std::to_string(pid_) + ") " + Describe(exit);
   pid_ = -1;
@@ -124,12 +128,13 @@ void Service::BecomeGone() {
     LogInfo(what);
     return;
   }
-  const absl::Duration wait = backoff_.Next(alive);
-  LogWarning(
-      what + " after " + absl::FormatDuration(alive) + ", starting it again " +
-      (wait == absl::ZeroDuration() ? "now"
-                                    : "in " + absl::FormatDuration(wait)));
-  StartAfter(wait);
+  LogWarning(what + " after " +
+             absl::FormatDuration(absl::Trunc(alive, absl::Milliseconds(1))) +
+             ", starting it again " +
+             (exit.restart_in == absl::ZeroDuration()
+                  ? "now"
+                  : "in " + absl::FormatDuration(exit.restart_in)));
+  StartAfter(exit.restart_in);
 }
 
 void Service::StartAfter(absl::Duration wait) {

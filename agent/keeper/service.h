@@ -30,7 +30,8 @@ namespace apm::keeper {
 struct ServiceExit {
   pid_t pid = -1;
   bool signaled = false;
-  int status = 0;  // Exit status, or the signal.
+  int status = 0;             // Exit status, or the signal.
+  absl::Duration restart_in;  // Unless the service is stopped.
 };
 
 class Service {

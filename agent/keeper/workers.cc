@@ -28,6 +28,7 @@
 
 #include "agent/keeper/child.h"
 #include "agent/keeper/exec_protocol.h"
+#include "agent/keeper/fd_room.h"
 #include "base/os/process_identity.h"
 #include "base/os/sealed_memfd.h"
 
@@ -37,6 +38,8 @@ namespace {
 namespace pb = ::apm::internal::v1;
 
 constexpr size_t kStdioFds = 3;
+// So that a list of all processes fits in a message.
+constexpr size_t kMaxNameBytes = 256;
 
 // PIDFD_SIGNAL_PROCESS_GROUP, which Debian 12's headers do not have.
 constexpr unsigned kProcessGroup = 1U << 2;
@@ -103,6 +106,10 @@ void Workers::Spawn(const pb::Spawn& request, std::span<const UniqueFd> stdio) {
     SayFailed(key, "stdio", EBADF, "a spawn carries three descriptors");
     return;
   }
+  if (key.worker.size() > kMaxNameBytes) {
+    SayFailed(key, "fork", ENAMETOOLONG, "name of the worker");
+    return;
+  }
   if (table_.full()) {
     SayFailed(key, "fork", EAGAIN, "too many processes");
     return;
@@ -130,6 +137,10 @@ int Workers::Start(const pb::ExecSpec& spec, std::span<const UniqueFd> stdio,
   Process process;
   process.failure_pipe.Reset(ends[0]);
   const UniqueFd write_end(ends[1]);
+  if (!LeavesRoom(ends[1])) {
+    detail = "too many open descriptors";
+    return EMFILE;
+  }
   // Before the start, so that there is nothing to undo after it.
   const int pipe = process.failure_pipe.get();
   if (const absl::Status status =
@@ -221,15 +232,16 @@ bool Workers::HandleExit(pid_t pid, int wait_status, const rusage& usage) {
   return true;
 }
 
-void Workers::ListRunning(pb::Welcome& welcome) const {
+void Workers::List(pb::Welcome& welcome) const {
   table_.ForEach([&](const ProcessKey& key, const Process& process) {
-    if (process.state == Process::State::kExited) return;
     pb::RunningProcess* running = welcome.add_running();
     *running->mutable_key() = key.ToProto();
     running->set_pid(process.pid);
     running->set_start_ticks(process.start_ticks);
     running->set_started_unix_ms(
         static_cast<uint64_t>(process.started_unix_ms));
+    running->set_starting(process.state == Process::State::kStarting);
+    running->set_exited(process.state == Process::State::kExited);
   });
 }
 

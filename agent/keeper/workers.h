@@ -38,8 +38,9 @@ class Workers {
   // For each child that was reaped: true if it was a worker.
   bool HandleExit(pid_t pid, int wait_status, const rusage& usage);
 
-  // For a new agent: what runs, and after that the exits it must still hear.
-  void ListRunning(internal::v1::Welcome& welcome) const;
+  // For a new agent: all that is known, and after that the exits it must
+  // still hear.
+  void List(internal::v1::Welcome& welcome) const;
   void RepeatExits() const;
 
   // SIGKILL to every group.

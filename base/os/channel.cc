@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,7 +32,6 @@ namespace {
 
 constexpr char kInline = 0;
 constexpr char kInMemfd = 1;
-constexpr size_t kFdsInOnePacket = kMaxMessageFds + 1;  // And the memfd.
 // A busy peer must not keep the loop from its other work.
 constexpr int kPacketsPerTurn = 64;
 
@@ -41,7 +41,7 @@ int SendPacket(int socket, std::string_view bytes, std::span<const int> fds) {
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(kFdsInOnePacket * sizeof(int))];
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPacketFds * sizeof(int))];
   if (!fds.empty()) {
     header.msg_control = control;
     header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
@@ -86,10 +86,11 @@ absl::StatusOr<std::pair<UniqueFd, UniqueFd>> CreateChannelPair() {
   return std::pair<UniqueFd, UniqueFd>(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
-Channel::Channel(EventLoop& loop, UniqueFd socket)
+Channel::Channel(EventLoop& loop, UniqueFd socket, std::deque<Packet> queue)
     : loop_(loop),
       socket_(std::move(socket)),
-      receive_buffer_(kMaxInlineBytes + 1) {
+      queue_(std::move(queue)),
+      receive_buffer_(kMaxPacketBytes) {
   // An end that was inherited through exec may have lost both flags.
   fcntl(socket_.get(), F_SETFD, FD_CLOEXEC);
   fcntl(socket_.get(), F_SETFL, fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
@@ -185,7 +186,7 @@ void Channel::Receive() {
   destroyed_ = &destroyed;
   for (int i = 0; i < kPacketsPerTurn; ++i) {
     iovec part{receive_buffer_.data(), receive_buffer_.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(kFdsInOnePacket * sizeof(int))];
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxPacketFds * sizeof(int))];
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;

@@ -33,6 +33,9 @@ inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
 // Descriptors in one message. The kernel's limit is 253 (SCM_MAX_FD), one of
 // which may be the memfd.
 inline constexpr size_t kMaxMessageFds = 250;
+// In a packet: the descriptors of a message, and perhaps its memfd.
+inline constexpr size_t kMaxPacketFds = kMaxMessageFds + 1;
+inline constexpr size_t kMaxPacketBytes = kMaxInlineBytes + 1;
 // Packets that wait for a peer that does not read, before Send() refuses.
 inline constexpr size_t kMaxQueuedPackets = 65'536;
 
@@ -48,8 +51,15 @@ class Channel {
   // channel is closed then and may be destroyed from inside.
   using ClosedCallback = std::function<void(absl::Status reason)>;
 
-  // `loop` outlives the channel.
-  Channel(EventLoop& loop, UniqueFd socket);
+  // One that the kernel did not take yet.
+  struct Packet {
+    std::string bytes;  // With its kind.
+    std::vector<UniqueFd> fds;
+  };
+
+  // `loop` outlives the channel. `queue` is to be sent before all else: what
+  // a program that this one replaced left unsent.
+  Channel(EventLoop& loop, UniqueFd socket, std::deque<Packet> queue = {});
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   ~Channel();
@@ -70,12 +80,11 @@ class Channel {
 
   bool closed() const { return !socket_; }
 
- private:
-  struct Packet {
-    std::string bytes;
-    std::vector<UniqueFd> fds;
-  };
+  // All that a program which replaces this one (execve(2)) needs to go on.
+  int socket() const { return socket_.get(); }
+  const std::deque<Packet>& queue() const { return queue_; }
 
+ private:
   void OnEvents(uint32_t events);
   void Receive();
   void SendQueued();

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -100,6 +102,28 @@ TEST_F(ChannelTest, QueuesForAPeerThatDoesNotReadAndKeepsTheOrder) {
   ASSERT_EQ(received_.size(), kMessages);
   for (size_t i = 0; i < kMessages; ++i)
     EXPECT_EQ(received_[i], std::to_string(i));
+}
+
+TEST_F(ChannelTest, ASuccessorSendsWhatWasQueuedBeforeItsOwn) {
+  const std::string large(kMaxInlineBytes, 'x');
+  size_t sent = 0;
+  while (near_->queue().size() < 3) {
+    ASSERT_THAT(near_->Send(large), IsOk());
+    ++sent;
+  }
+  std::deque<Channel::Packet> queue;
+  for (const Channel::Packet& packet : near_->queue()) {
+    queue.push_back({packet.bytes, {}});
+  }
+  UniqueFd socket(dup(near_->socket()));
+  near_.reset();
+  Channel successor(*loop_, std::move(socket), std::move(queue));
+  ASSERT_THAT(successor.Start([](auto, auto) {}, [](auto) {}), IsOk());
+  ASSERT_THAT(successor.Send("own"), IsOk());
+  StartFar();
+  RunUntilReceived(sent + 1);
+  EXPECT_EQ(received_.back(), "own");
+  EXPECT_EQ(received_[sent - 1], large);
 }
 
 TEST_F(ChannelTest, RefusesMoreDescriptorsThanOneMessageHolds) {

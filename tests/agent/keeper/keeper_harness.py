@@ -146,6 +146,7 @@ class Keeper:
             shutil.copy(HERE / "fake_service.py", self.bin / program)
             (self.bin / program).chmod(0o755)
         path = str(folder / "test.sock")
+        pathlib.Path(path).unlink(missing_ok=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.settimeout(DEADLINE_S)
         self.listener.bind(path)
@@ -212,6 +213,8 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
+        for service in self.accepted:
+            service.close()
         self.log.close()
         self.listener.close()
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from apm.internal.v1 import keeper_pb2 as pb
-from keeper_harness import BIN, Channel, Closed, key, pidfd_ended
+from keeper_harness import BIN, Channel, Closed, Keeper, key, pidfd_ended, temporary_folder
 from keeper_test import SHELL, start_waiting, status_field
 
 
@@ -135,7 +135,31 @@ def test_stale_pid_file_is_replaced(start, folder):
     keeper = start()
     keeper.agent()
     assert keeper.pid_file.read_text() == f"{keeper.pid}\n"
-    assert "replaced the stale PID file" in keeper.log_text()
+    assert f"replaced the stale PID file '{keeper.pid_file}'" in keeper.log_text()
+    assert f"left by pid {os.getpid()}" in keeper.log_text()
+
+
+def test_pid_file_of_a_killed_keeper_is_replaced(start):
+    first = start()
+    first.agent()
+    first.process.kill()
+    first.wait()
+    assert first.pid_file.read_text() == f"{first.pid}\n"
+    first.close()
+    second = start()
+    second.agent()
+    assert second.pid_file.read_text() == f"{second.pid}\n"
+    assert f"left by pid {first.pid}" in second.log_text()
+
+
+def test_pid_of_a_keeper_of_another_folder_is_stale(folder, keeper, agent):
+    other = folder / "other.pid"
+    other.write_text(f"{keeper.pid}\n")  # As if the pid had been used again.
+    with temporary_folder() as second_folder:
+        second = Keeper(second_folder, f"--pid-file={other}")
+        second.agent()
+        assert other.read_text() == f"{second.pid}\n"
+        second.close()
 
 
 def test_second_keeper_is_refused_with_the_pid_of_the_first(keeper, agent):
@@ -209,6 +233,16 @@ def test_killed_proxy_is_started_again(keeper, agent):
     to_agent, channel = proxy_channel(second)
     assert to_agent.proxy_incarnation == 2
     assert connected(Channel(fds[0]), channel)
+
+
+def test_agent_and_log_say_when_the_next_proxy_comes(keeper, agent):
+    keeper.proxy.kill()
+    exited, _ = agent.expect("proxy_exited")
+    agent.expect("proxy_started")
+    when = f"in {exited.restart_in_ms}ms" if exited.restart_in_ms else "now"
+    line = next(line for line in keeper.log_text().splitlines() if "was killed" in line)
+    assert f"apm-proxy (pid {keeper.proxy.pid}) was killed by SIGKILL after " in line
+    assert line.endswith(f"starting it again {when}")
 
 
 def test_last_messages_of_an_agent_count(keeper, agent):

@@ -316,7 +316,8 @@ def test_exit_is_repeated_to_each_new_agent_until_acknowledged(keeper, agent):
     first, _ = agent.expect("exited")
     agent.kill()
     second_agent = keeper.agent()
-    assert list(second_agent.welcome.running) == []
+    (listed,) = second_agent.welcome.running
+    assert (listed.key, listed.exited, listed.starting) == (key(), True, False)
     assert second_agent.expect("exited")[0] == first
     second_agent.expect("proxy_started")
     second_agent.send(ack_exit=pb.AckExit(key=key()))
@@ -433,6 +434,63 @@ def test_stored_descriptor_does_not_reach_workers(agent):
     _, writer = os.pipe()
     agent.send([writer], put_fd=pb.PutFd(name="a"))
     assert len(agent.run(key(), ["/bin/ls", "/proc/self/fd"]).split()) == 4
+
+
+def test_store_leaves_descriptors_for_messages_and_spawns(start):
+    few = (512, 512)
+    keeper = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, few))
+    agent = keeper.serve()
+    for i in range(1000):
+        agent.send([0], put_fd=pb.PutFd(name=str(i)))
+    assert agent.run(key(), ["/bin/echo", "still"]) == b"still\n"
+    assert "no room for descriptor" in keeper.log_text()
+    agent.kill()
+    assert 100 < len(keeper.agent().welcome.stored_fds) < 160
+
+
+def test_spawns_leave_descriptors_for_messages(start):
+    few = (400, 400)
+    keeper = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, few))
+    agent = keeper.serve()
+    for i in range(200):
+        agent.spawn(key(instance=i), ["/bin/sleep", "1000"]).close()
+    failed = set()
+    for _ in range(200):
+        data, _ = agent.channel.receive_bytes()
+        message = pb.FromKeeper.FromString(data)
+        if message.WhichOneof("body") == "spawn_failed":
+            failed.add((message.spawn_failed.step, message.spawn_failed.error))
+    assert failed == {("fork", errno.EMFILE)}
+
+
+# ---- notes ----
+
+
+def test_note_outlives_the_agent(keeper, agent):
+    agent.send(put_state=pb.PutState(name="process:web/0/1", value=b"\0\xff"))
+    agent.send(put_state=pb.PutState(name="gone", value=b"x"))
+    agent.send(drop_state=pb.DropState(name="gone"))
+    agent.sync()
+    agent.kill()
+    assert list(keeper.agent().welcome.states) == [
+        pb.PutState(name="process:web/0/1", value=b"\0\xff")]
+
+
+def test_notes_of_all_sizes_reach_the_next_agent_in_one_welcome(keeper, agent):
+    notes = {str(i): b"x" * (64 << 10) for i in range(100)}
+    for name, value in notes.items():
+        agent.send(put_state=pb.PutState(name=name, value=value))
+    agent.sync()
+    agent.kill()
+    assert {n.name: n.value for n in keeper.agent().welcome.states} == notes
+
+
+def test_note_over_the_limit_is_refused_with_a_line(keeper, agent):
+    agent.send(put_state=pb.PutState(name="big", value=b"x" * ((64 << 10) + 1)))
+    agent.sync()
+    assert "note 'big' is too long" in keeper.log_text()
+    agent.kill()
+    assert list(keeper.agent().welcome.states) == []
 
 
 # ---- bad messages ----

@@ -1,7 +1,9 @@
 #include "agent/keeper/pid_file.h"
 
+#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <string>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <gtest/gtest.h>
 
 #include "tests/testing/status_matchers.h"
@@ -41,14 +44,44 @@ class PidFileTest : public ::testing::Test {
   std::string path_;
 };
 
+// A process that has written the file and lives as long as this object.
+class OtherKeeper {
+ public:
+  explicit OtherKeeper(const std::string& path) {
+    int written[2];
+    EXPECT_EQ(pipe(written), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const absl::StatusOr<PidFile> file = PidFile::Write(path);
+      if (file.ok() && write(written[1], "w", 1) == 1) pause();
+      _exit(1);
+    }
+    char byte = 0;
+    EXPECT_EQ(read(written[0], &byte, 1), 1);
+    close(written[0]);
+    close(written[1]);
+  }
+  OtherKeeper(const OtherKeeper&) = delete;
+  OtherKeeper& operator=(const OtherKeeper&) = delete;
+  ~OtherKeeper() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+};
+
 TEST_F(PidFileTest, HoldsOurPid) {
-  ASSERT_THAT(WritePidFile(path_), IsOk());
+  ASSERT_THAT(PidFile::Write(path_), IsOk());
   EXPECT_EQ(Read(), self_);
 }
 
 TEST_F(PidFileTest, IsReadableByAllWhateverTheUmask) {
   const mode_t before = umask(077);
-  ASSERT_THAT(WritePidFile(path_), IsOk());
+  ASSERT_THAT(PidFile::Write(path_), IsOk());
   umask(before);
   EXPECT_EQ(std::filesystem::status(path_).permissions(),
             std::filesystem::perms(0644));
@@ -58,72 +91,74 @@ TEST_F(PidFileTest, ReplacesALinkAndNotWhatItPointsTo) {
   const std::string other = folder_ + "/other";
   std::ofstream(other) << "precious";
   std::filesystem::create_symlink(other, path_);
-  ASSERT_THAT(WritePidFile(path_), IsOk());
+  ASSERT_THAT(PidFile::Write(path_), IsOk());
   EXPECT_FALSE(std::filesystem::is_symlink(path_));
   EXPECT_EQ(std::filesystem::file_size(other), 8U);
 }
 
 TEST_F(PidFileTest, LeavesNothingBehindWhenItCannotBeWritten) {
   std::filesystem::create_directory(path_);
-  EXPECT_FALSE(WritePidFile(path_).ok());
+  EXPECT_FALSE(PidFile::Write(path_).ok());
   std::filesystem::remove(path_);
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
 
 TEST_F(PidFileTest, SaysWhatCannotBeCreated) {
-  const absl::Status status = WritePidFile("/no/such/folder/apm.pid");
+  const absl::Status status =
+      PidFile::Write("/no/such/folder/apm.pid").status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
   EXPECT_TRUE(status.message().find("/no/such/folder/apm.pid") !=
               status.message().npos);
 }
 
 TEST_F(PidFileTest, IsRemovedIfItIsOurs) {
-  ASSERT_THAT(WritePidFile(path_), IsOk());
-  RemovePidFile(path_);
+  absl::StatusOr<PidFile> file = PidFile::Write(path_);
+  ASSERT_THAT(file, IsOk());
+  file->Remove();
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
 TEST_F(PidFileTest, IsKeptIfAnotherKeeperHasTakenItOver) {
+  absl::StatusOr<PidFile> file = PidFile::Write(path_);
+  ASSERT_THAT(file, IsOk());
   Write("1\n");
-  RemovePidFile(path_);
+  file->Remove();
   EXPECT_EQ(Read(), "1\n");
 }
 
 TEST_F(PidFileTest, FindsAKeeperThatRuns) {
-  int gate[2];
-  int ready[2];
-  ASSERT_EQ(pipe(gate), 0);
-  ASSERT_EQ(pipe(ready), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    char byte = 0;
-    prctl(PR_SET_NAME, "apm-keeper");
-    close(gate[1]);
-    if (write(ready[1], "r", 1) == 1) {
-      while (read(gate[0], &byte, 1) > 0) {
-      }
-    }
-    _exit(0);
-  }
-  char byte = 0;
-  ASSERT_EQ(read(ready[0], &byte, 1), 1);
-  Write(std::to_string(child) + "\n");
-  EXPECT_EQ(RunningKeeper(path_), child);
-  for (const int fd : {gate[0], gate[1], ready[0], ready[1]}) close(fd);
-  waitpid(child, nullptr, 0);
-  EXPECT_EQ(RunningKeeper(path_), 0);
+  const OtherKeeper other(path_);
+  EXPECT_EQ(PidFile::Holder(path_), other.pid());
 }
 
-TEST_F(PidFileTest, AnotherProgramIsNoKeeper) {
+TEST_F(PidFileTest, AKeeperThatHasEndedHoldsNothing) {
+  { const OtherKeeper other(path_); }
+  EXPECT_NE(PidFile::Read(path_), 0);
+  EXPECT_EQ(PidFile::Holder(path_), 0);
+}
+
+TEST_F(PidFileTest, AnotherProgramWithThatPidIsNoKeeper) {
   Write(std::to_string(getppid()) + "\n");
-  EXPECT_EQ(RunningKeeper(path_), 0);
+  EXPECT_EQ(PidFile::Holder(path_), 0);
+}
+
+TEST_F(PidFileTest, AKeeperOfAnotherFileWithThatPidIsNotTheOne) {
+  const OtherKeeper other(folder_ + "/other.pid");
+  Write(std::to_string(other.pid()) + "\n");
+  EXPECT_EQ(PidFile::Holder(path_), 0);
+}
+
+TEST_F(PidFileTest, WhoeverElseLocksTheFileDoesNotHoldIt) {
+  const OtherKeeper other(path_);
+  std::ofstream(path_) << getppid() << "\n";  // In place: the lock stays.
+  EXPECT_EQ(PidFile::Holder(path_), 0);
 }
 
 TEST_F(PidFileTest, NoisyContentNamesNobody) {
   for (const char* text :
        {"", "\n", "keeper", "-1\n", "0\n", "12x\n", "99999999999999999999\n"}) {
     Write(text);
-    EXPECT_EQ(RunningKeeper(path_), 0) << text;
+    EXPECT_EQ(PidFile::Holder(path_), 0) << text;
   }
 }
 

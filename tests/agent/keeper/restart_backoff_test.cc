@@ -8,24 +8,52 @@ namespace {
 
 constexpr absl::Duration kBriefly = absl::Milliseconds(1);
 
-TEST(RestartBackoffTest, StartsAgainAtOnceTheFirstTime) {
-  EXPECT_EQ(RestartBackoff().Next(kBriefly), absl::ZeroDuration());
+TEST(RestartBackoffTest, AHealthyProgramIsStartedAgainAtOnce) {
+  EXPECT_EQ(RestartBackoff().Next(RestartBackoff::kHealthy),
+            absl::ZeroDuration());
 }
 
-TEST(RestartBackoffTest, DoublesFrom100MillisecondsTo5Seconds) {
+TEST(RestartBackoffTest, DoublesFrom100MillisecondsTo10Seconds) {
   RestartBackoff backoff;
-  backoff.Next(kBriefly);
-  for (const int expected_ms : {100, 200, 400, 800, 1600, 3200, 5000, 5000}) {
-    EXPECT_EQ(backoff.Next(kBriefly), absl::Milliseconds(expected_ms));
+  for (const int ms : {100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000}) {
+    EXPECT_EQ(backoff.Next(kBriefly), absl::Milliseconds(ms));
   }
 }
 
-TEST(RestartBackoffTest, BeginsAnewAfterALifeOfTenSeconds) {
+TEST(RestartBackoffTest, BeginsAnewAfterAHealthyLifeOnly) {
   RestartBackoff backoff;
   backoff.Next(kBriefly);
+  EXPECT_EQ(backoff.Next(RestartBackoff::kHealthy - kBriefly),
+            absl::Milliseconds(200));
+  EXPECT_EQ(backoff.Next(RestartBackoff::kHealthy), absl::ZeroDuration());
+  EXPECT_EQ(backoff.Next(kBriefly), absl::Milliseconds(100));
+}
+
+TEST(RestartBackoffTest, FiftyKillsOfAHealthyProgramOneASecondNeverWait) {
+  constexpr absl::Duration kStart = absl::Milliseconds(250);  // Until it runs.
+  RestartBackoff backoff;
+  absl::Duration running_since = kStart;
+  for (absl::Duration now = absl::Seconds(1); now <= absl::Seconds(50);
+       now += absl::Seconds(1)) {
+    const absl::Duration wait = backoff.Next(now - running_since);
+    EXPECT_EQ(wait, absl::ZeroDuration()) << now;
+    running_since = now + wait + kStart;
+  }
+}
+
+TEST(RestartBackoffTest, AProgramThatDiesAtItsStartIsTriedSeldom) {
+  RestartBackoff backoff;
+  int starts = 0;
+  for (absl::Duration now; now < absl::Hours(1); now += backoff.Next(kBriefly))
+    ++starts;
+  EXPECT_LE(starts, 7 + 360);
+}
+
+TEST(RestartBackoffTest, ASuccessorGoesOnWhereItWas) {
+  RestartBackoff backoff;
   backoff.Next(kBriefly);
-  EXPECT_EQ(backoff.Next(absl::Seconds(10)), absl::ZeroDuration());
-  EXPECT_EQ(backoff.Next(absl::Seconds(9.9)), absl::Milliseconds(100));
+  EXPECT_EQ(RestartBackoff(backoff.last()).Next(kBriefly),
+            absl::Milliseconds(200));
 }
 
 }  // namespace
