@@ -86,6 +86,10 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop& loop,
   std::unique_ptr<Agent> agent(new Agent(
       loop, std::move(keeper_channel), std::move(setup), std::move(counters),
       std::move(logs), std::move(background_loop)));
+  APM_ASSIGN_OR_RETURN(auto ring,
+                       events::EventRing::Create(static_cast<uint64_t>(
+                           absl::ToUnixMicros(agent->started_))));
+  agent->events_ = std::make_unique<events::EventLog>(std::move(ring));
   // Binds now, serves after the boot: a client that connects in between waits
   // and finds its workers.
   APM_ASSIGN_OR_RETURN(agent->control_, control::ControlServer::Create(

@@ -31,6 +31,7 @@
 #include "agent/config/config.h"
 #include "agent/control/control_server.h"
 #include "agent/counter_board.h"
+#include "agent/events/event_log.h"
 #include "agent/keeper_client.h"
 #include "agent/launcher.h"
 #include "agent/listener_table.h"
@@ -105,6 +106,7 @@ class Agent final : public AgentApi,
                    ApiCallback<ApplyReport> done) override;
   void UpgradeKeeper(ApiCallback<UpgradeReport> done) override;
   absl::StatusOr<LogFile> FindLog(std::string_view name) override;
+  events::EventLog& events() override { return *events_; }
   void Shutdown(ApiCallback<ShutdownReport> done) override;
 
   // KeeperEvents
@@ -190,6 +192,7 @@ class Agent final : public AgentApi,
   WorkerRecords records_;
   std::unique_ptr<CounterBoard> counters_;
   std::unique_ptr<logs::LogStore> logs_;
+  std::unique_ptr<events::EventLog> events_;
   UsageSampler usage_;
   KeeperClient keeper_;
   ProxyClient proxy_;
