@@ -2,10 +2,10 @@
 // between gRPC (agent/control) and the rest. Agent implements it; tests of
 // agent/control use a fake.
 //
-// Thread: the agent's main loop, for calls and for callbacks. Control's gRPC
-// threads reach it through EventLoop::Post. A callback runs exactly once,
-// perhaps before the call returns; its Status carries the words for the user:
-// what happened, to what, and the next step.
+// Thread: the agent's main loop, for calls (but events) and for callbacks.
+// Control's gRPC threads reach it through EventLoop::Post. A callback runs
+// exactly once, perhaps before the call returns; its Status carries the words
+// for the user: what happened, to what, and the next step.
 
 #pragma once
 
@@ -25,6 +25,10 @@
 #include "agent/config/worker_fields.h"
 #include "agent/store/desired_worker.h"
 #include "agent/supervisor/stats.h"
+
+namespace apm::events {
+class EventLog;
+}
 
 namespace apm::agent {
 
@@ -197,6 +201,9 @@ class AgentApi {
   virtual void UpgradeKeeper(ApiCallback<UpgradeReport> done) = 0;
 
   virtual absl::StatusOr<LogFile> FindLog(std::string_view name) = 0;
+
+  // What has happened. Thread: any, while the control server runs.
+  virtual events::EventLog& events() = 0;
 
   // Stops every worker; after `done` returned, the agent, proxy and keeper
   // end.

@@ -17,12 +17,15 @@ ALLOWED = {
     "agent/keeper": ["base", "apm/internal"],
     "agent/config": ["base"],
     "agent/supervisor": ["base"],
+    "agent/events": ["base"],
     "agent/logs": ["base"],
     "agent/listeners": ["base", "agent/config/listen_address.h"],
-    "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/supervisor", "agent/logs"],
+    "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/events", "agent/logs",
+                      "agent/supervisor"],
     # The composition: the only place that sees every module of the agent.
     "agent": ["base", "apm/internal", "agent/config", "agent/control",
-              "agent/listeners", "agent/logs", "agent/supervisor", "proxy/counters.h", "proxy/link_records.h"],
+              "agent/events", "agent/listeners", "agent/logs", "agent/store", "agent/supervisor",
+              "proxy/counters.h", "proxy/link_records.h"],
     "exporters": ["base", "agent/supervisor/stats.h", "proxy/counters.h"],
     "ctl": ["base", "apm/v1"],
     # Generated from proto/.

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <absl/status/statusor.h>
 
 #include "agent/agent_api.h"
+#include "agent/events/event_log.h"
 
 namespace apm::testing {
 
@@ -46,6 +48,7 @@ class FakeAgentApi final : public agent::AgentApi {
                    agent::ApiCallback<agent::ApplyReport> done) override;
   void UpgradeKeeper(agent::ApiCallback<agent::UpgradeReport> done) override;
   absl::StatusOr<agent::LogFile> FindLog(std::string_view name) override;
+  events::EventLog& events() override { return *event_log; }
   void Shutdown(agent::ApiCallback<agent::ShutdownReport> done) override;
 
   // A worker of `instances` instances that are ready.
@@ -57,6 +60,10 @@ class FakeAgentApi final : public agent::AgentApi {
   std::string log_path;
   std::function<void()> on_shutdown = [] {};  // After the answer.
   agent::Caller last_creator;
+  // Every verb that succeeds adds a "worker.state".
+  std::unique_ptr<events::EventLog> event_log =
+      std::make_unique<events::EventLog>(
+          events::EventRing::Create(/*epoch=*/7).value());
   // What was left unanswered on "stuck".
   std::vector<agent::ApiCallback<agent::WorkerView>> unanswered;
 
