@@ -31,9 +31,9 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop& loop,
   APM_ASSIGN_OR_RETURN(auto background_loop, EventLoop::Create());
   control::ControlOptions control{setup.socket, setup.daemon_user.uid,
                                   setup.allow_groups};
-  std::unique_ptr<Agent> agent(
-      new Agent(loop, std::move(keeper_channel), std::move(setup),
-                std::move(logs), std::move(background_loop)));
+  std::unique_ptr<Agent> agent(new Agent(loop, std::move(keeper_channel),
+                                         std::move(setup), std::move(logs),
+                                         std::move(background_loop)));
   Agent* self = agent.get();
   APM_ASSIGN_OR_RETURN(
       agent->store_,
@@ -72,13 +72,12 @@ Agent::Agent(EventLoop& loop, UniqueFd keeper_channel, Setup setup,
                       const std::vector<supervisor::Survivor>& survivors) {
                  OnSwept(key, survivors);
                }),
-      launcher_(
-          {loop, keeper_, *logs_, records_, notes_, links_, sweeper_,
-           setup_.environment,
-           [this](const InstanceKey& key, std::string_view step, int error,
-                  std::string_view text) {
-             supervisor_->OnSpawnFailed(key, step, error, text);
-           }}),
+      launcher_({loop, keeper_, *logs_, records_, notes_, links_, sweeper_,
+                 setup_.environment,
+                 [this](const InstanceKey& key, std::string_view step,
+                        int error, std::string_view text) {
+                   supervisor_->OnSpawnFailed(key, step, error, text);
+                 }}),
       background_(std::move(background_loop)) {}
 
 Agent::~Agent() = default;
@@ -259,14 +258,14 @@ void Agent::OnStateChanged(const InstanceKey& key, InstanceState from,
                       judged_key_.worker == key.worker &&
                       judged_key_.instance == key.instance;
   const bool told_to_end = from == InstanceState::kStopping;
-  event_writer_->OnStateChange({.key = key,
-                                .from = from,
-                                .to = to,
-                                .reason = reason,
-                                .pid = launcher_.Pid(key),
-                                .exit = judged ? judged_exit_ : nullptr,
-                                .crash = judged && !told_to_end &&
-                                         to != InstanceState::kExited});
+  event_writer_->OnStateChange(
+      {.key = key,
+       .from = from,
+       .to = to,
+       .reason = reason,
+       .pid = launcher_.Pid(key),
+       .exit = judged ? judged_exit_ : nullptr,
+       .crash = judged && !told_to_end && to != InstanceState::kExited});
 }
 
 void Agent::OnKilled(const InstanceKey& key, pid_t pid, absl::Duration waited) {
@@ -284,8 +283,8 @@ void Agent::OnSurvivors(const InstanceKey& key,
                         std::span<const supervisor::Survivor> survivors) {
   const std::string names = absl::StrJoin(
       survivors, ", ", [](std::string* out, const supervisor::Survivor& one) {
-        absl::StrAppendFormat(out, "pid %d '%s' which %s", one.pid,
-                              one.command, one.why);
+        absl::StrAppendFormat(out, "pid %d '%s' which %s", one.pid, one.command,
+                              one.why);
       });
   event_writer_->Say(
       events::type::kWorkerSurvivors, events::Severity::kWarning, key.worker,

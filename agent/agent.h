@@ -183,15 +183,17 @@ class Agent final : public AgentApi,
   bool IsOutdated(const WorkerRecord& record, uint32_t instance) const;
 
   // ---- Workers (agent_workers.cc) ----
-  // Takes on a worker: ids, slot, listeners, supervisor. On failure nothing
-  // of it is left.
-  absl::StatusOr<WorkerRecord*> Admit(store::DesiredWorker desired,
-                                      RunAs run_as, bool keep_when_bind_fails);
+  // Takes on a worker: ids, slot, listeners (unless they are there already),
+  // supervisor. On failure nothing of it is left.
+  absl::StatusOr<WorkerRecord*> Admit(
+      store::DesiredWorker desired, RunAs run_as, bool keep_when_bind_fails,
+      std::optional<ListenerTable::Prepared> listeners = std::nullopt);
   void AssignInstanceIds(store::DesiredWorker& desired);
   absl::StatusOr<RunAs> RunAsOf(const store::DesiredWorker& desired) const;
-  // Stops a worker that is marked as deleted, and forgets it.
+  // Stops a worker and lets it go, with all that it has here.
+  void TakeDown(const std::string& name, supervisor::Done done);
+  // The same for good, of one that is stored as to be deleted.
   void Remove(const std::string& name, supervisor::Done done);
-  void Forget(const std::string& name);
   // Tries again what failed when the worker was taken on.
   absl::Status OpenListeners(WorkerRecord& record);
   absl::Status OpenAccessLogOf(WorkerRecord& record);
@@ -227,8 +229,14 @@ class Agent final : public AgentApi,
   void ApplyLoaded(std::shared_ptr<Apply> apply);
   std::vector<config::CurrentWorker> CurrentWorkers() const;
   absl::Status OpenForApply(Apply& apply);
-  void Perform(const std::shared_ptr<Apply>& apply, size_t index);
-  void ReplaceWorker(const std::shared_ptr<Apply>& apply, size_t index);
+  void StoreAndPerform(const std::shared_ptr<Apply>& apply);
+  store::DesiredWorker WantedOf(const config::PlannedChange& change);
+  void Perform(const std::shared_ptr<Apply>& apply, size_t index,
+               store::DesiredWorker desired);
+  void Update(WorkerRecord& record, store::DesiredWorker desired, RunAs run_as,
+              ListenerTable::Prepared listeners);
+  void TakeSteps(const std::string& name, config::ChangeSteps steps,
+                 supervisor::Done done);
 
   void OnSwept(const InstanceKey& key,
                const std::vector<supervisor::Survivor>& survivors);

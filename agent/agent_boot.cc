@@ -68,7 +68,7 @@ void Agent::OnWelcome(Welcome welcome) {
   }
   boot_timer_ = loop_.RunAfter(kBootPatience, [this] {
     log::Error("the boot waits for %s since %s: ending, to try again",
-               !desired_ ? "the state store"
+               !desired_                  ? "the state store"
                : !inheritance_.complete() ? "the keeper's descriptors"
                                           : "processes that have to be killed",
                absl::FormatDuration(kBootPatience));
@@ -163,12 +163,12 @@ void Agent::Boot() {
   for (const auto& event : std::exchange(early_events_, {})) event();
   event_writer_->Say(
       events::type::kAgentStarted, events::Severity::kInfo, "",
-      absl::StrFormat("apm %s is ready on '%s' with %d workers%s", kVersion,
-                      setup_.socket, records_.size(),
-                      incarnation_ == 1
-                          ? ""
-                          : absl::StrFormat("; agent %d of this daemon",
-                                            incarnation_)));
+      absl::StrFormat(
+          "apm %s is ready on '%s' with %d workers%s", kVersion, setup_.socket,
+          records_.size(),
+          incarnation_ == 1
+              ? ""
+              : absl::StrFormat("; agent %d of this daemon", incarnation_)));
 }
 
 absl::Status Agent::TakeSharedMemory() {
@@ -191,8 +191,8 @@ absl::Status Agent::TakeSharedMemory() {
   }
   counters_ = *std::move(counters);
 
-  auto ring = events::EventRing::Adopt(inheritance_.Take(kEventsName),
-                                       FreshEpoch());
+  auto ring =
+      events::EventRing::Adopt(inheritance_.Take(kEventsName), FreshEpoch());
   if (!ring.ok()) {
     APM_ASSIGN_OR_RETURN(ring, events::EventRing::Create(FreshEpoch()));
     keeper_.PutFd(kEventsName, (*ring)->fd());
@@ -266,7 +266,7 @@ void Agent::BootWorker(store::DesiredWorker desired) {
   }
   if (desired.deleting && !has_processes) {
     if (desired.source == store::Source::kConfig) {
-      deleted_.emplace(name, std::move(desired));
+      deleted_.insert_or_assign(name, std::move(desired));
     } else {
       Save({}, {name}, [](const absl::Status&) {});
     }
@@ -278,13 +278,11 @@ void Agent::BootWorker(store::DesiredWorker desired) {
                           /*keep_when_bind_fails=*/true)
                   : absl::StatusOr<WorkerRecord*>(run_as.status());
   if (!admitted.ok()) {
-    setup_.warnings.push_back(absl::StrFormat("worker '%s' is disabled: %s",
-                                              name,
-                                              admitted.status().message()));
+    setup_.warnings.push_back(absl::StrFormat(
+        "worker '%s' is disabled: %s", name, admitted.status().message()));
     log::Error("%s", setup_.warnings.back());
   } else if (!(*admitted)->bind_error.empty()) {
-    log::Error("worker '%s' is not started: %s", name,
-               (*admitted)->bind_error);
+    log::Error("worker '%s' is not started: %s", name, (*admitted)->bind_error);
   }
 }
 
@@ -298,8 +296,8 @@ void Agent::AdoptProcesses() {
   }
   for (InheritedProcess& inherited : inheritance_.processes()) {
     const InstanceKey key = inherited.process.key;
-    supervisor::AdoptedProcess adopted{key, inherited.process.pid,
-                                       inherited.process.started, {}};
+    supervisor::AdoptedProcess adopted{
+        key, inherited.process.pid, inherited.process.started, {}};
     if (inherited.process.starting) adopted.pid = 0;
     if (inherited.note) {
       adopted.memo = supervisor::DecodeProcessMemo(inherited.note->memo);

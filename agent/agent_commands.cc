@@ -124,26 +124,23 @@ void Agent::CreateResolved(const config::WorkerConfig& config, RunAs run_as,
   event_writer_->Say(events::type::kWorkerCreated, events::Severity::kInfo,
                      config.name, "is created");
   Run(&supervisor::Supervisor::Start, {config.name, std::nullopt}, wait,
-      AfterStored(
-          **admitted,
-          [name = config.name,
-           done = std::move(done)](absl::StatusOr<WorkerView> view) {
-            if (absl::IsFailedPrecondition(view.status())) {
-              view = absl::FailedPreconditionError(absl::StrFormat(
-                  "%s; it stays in the list: look with apmctl logs %s, remove "
-                  "it with apmctl delete %s",
-                  view.status().message(), name, name));
-            }
-            done(std::move(view));
-          }));
+      AfterStored(**admitted, [name = config.name, done = std::move(done)](
+                                  absl::StatusOr<WorkerView> view) {
+        if (absl::IsFailedPrecondition(view.status())) {
+          view = absl::FailedPreconditionError(absl::StrFormat(
+              "%s; it stays in the list: look with apmctl logs %s, remove "
+              "it with apmctl delete %s",
+              view.status().message(), name, name));
+        }
+        done(std::move(view));
+      }));
 }
 
 ApiCallback<WorkerView> Agent::AfterStored(const WorkerRecord& record,
                                            ApiCallback<WorkerView> done) {
   auto answer = std::make_shared<DurableAnswer<WorkerView>>(std::move(done));
-  Save({record.desired}, {}, [answer](const absl::Status& stored) {
-    answer->OnStored(stored);
-  });
+  Save({record.desired}, {},
+       [answer](const absl::Status& stored) { answer->OnStored(stored); });
   return [answer](absl::StatusOr<WorkerView> view) {
     answer->OnDone(std::move(view));
   };
@@ -179,21 +176,20 @@ void Agent::Restart(std::string_view name, bool wait,
 void Agent::Reload(std::string_view name, bool wait,
                    ApiCallback<WorkerView> done) {
   const std::string worker(name.substr(0, name.find('/')));
-  RunStart(&supervisor::Supervisor::Reload, name, wait,
-           /*clear_stopped=*/false,
-           [this, worker,
-            done = std::move(done)](absl::StatusOr<WorkerView> view) {
-             if (view.ok()) {
-               event_writer_->Say(events::type::kWorkerReloaded,
-                                  events::Severity::kInfo, worker,
-                                  "is reloaded");
-             } else if (absl::IsFailedPrecondition(view.status())) {
-               event_writer_->Say(events::type::kWorkerReloadFailed,
-                                  events::Severity::kError, worker,
-                                  std::string(view.status().message()));
-             }
-             done(std::move(view));
-           });
+  RunStart(
+      &supervisor::Supervisor::Reload, name, wait,
+      /*clear_stopped=*/false,
+      [this, worker, done = std::move(done)](absl::StatusOr<WorkerView> view) {
+        if (view.ok()) {
+          event_writer_->Say(events::type::kWorkerReloaded,
+                             events::Severity::kInfo, worker, "is reloaded");
+        } else if (absl::IsFailedPrecondition(view.status())) {
+          event_writer_->Say(events::type::kWorkerReloadFailed,
+                             events::Severity::kError, worker,
+                             std::string(view.status().message()));
+        }
+        done(std::move(view));
+      });
 }
 
 void Agent::RunStart(Command command, std::string_view name, bool wait,
@@ -256,16 +252,15 @@ void Agent::Scale(std::string_view name, uint32_t instances, bool wait,
   SetInstances(record.desired, instances);
   AssignInstanceIds(record.desired);
   done = AfterStored(record, std::move(done));
-  event_writer_->Say(events::type::kWorkerScaled, events::Severity::kInfo,
-                     worker,
-                     absl::StrFormat("is scaled from %d to %d instances",
-                                     before, instances));
-  supervisor_->Scale(
-      worker, instances, [this, worker, wait, done](absl::Status status) {
-        if (!wait) return;
-        if (!status.ok()) return done(std::move(status));
-        done(Get(worker));
-      });
+  event_writer_->Say(
+      events::type::kWorkerScaled, events::Severity::kInfo, worker,
+      absl::StrFormat("is scaled from %d to %d instances", before, instances));
+  supervisor_->Scale(worker, instances,
+                     [this, worker, wait, done](absl::Status status) {
+                       if (!wait) return;
+                       if (!status.ok()) return done(std::move(status));
+                       done(Get(worker));
+                     });
   if (!wait) done(Get(worker));
 }
 
@@ -295,9 +290,8 @@ void Agent::Delete(std::string_view name, ApiCallback<DeleteReport> done) {
   // If this agent is killed on the way, the next one goes on with it.
   record.desired.deleting = true;
   auto answer = std::make_shared<DurableAnswer<DeleteReport>>(std::move(done));
-  Save({record.desired}, {}, [answer](const absl::Status& stored) {
-    answer->OnStored(stored);
-  });
+  Save({record.desired}, {},
+       [answer](const absl::Status& stored) { answer->OnStored(stored); });
   killed_.try_emplace(worker);
   Remove(worker, [this, worker, answer](absl::Status status) {
     auto killed = killed_.extract(worker);

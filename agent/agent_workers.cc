@@ -1,8 +1,8 @@
 // Taking workers on and letting them go: what a worker has beside its
 // processes.
 
-#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,9 +68,9 @@ absl::StatusOr<RunAs> Agent::RunAsOf(
   return ResolveRunAs(desired.definition, setup_.daemon_user);
 }
 
-absl::StatusOr<WorkerRecord*> Agent::Admit(store::DesiredWorker desired,
-                                           RunAs run_as,
-                                           bool keep_when_bind_fails) {
+absl::StatusOr<WorkerRecord*> Agent::Admit(
+    store::DesiredWorker desired, RunAs run_as, bool keep_when_bind_fails,
+    std::optional<ListenerTable::Prepared> listeners) {
   const std::string name = desired.name;
   if (shutting_down_) return absl::UnavailableError("the agent is stopping");
   if (records_.contains(name)) {
@@ -93,11 +93,12 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(store::DesiredWorker desired,
   }
   APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot(record.id));
   absl::Status ready;
-  // One that is being deleted serves nobody any more.
-  if (const absl::Status opened = record.desired.deleting
-                                      ? absl::OkStatus()
-                                      : listeners_.Open(record);
-      !opened.ok()) {
+  if (listeners) {
+    listeners_.Commit(record, *std::move(listeners));
+  } else if (record.desired.deleting) {
+    // It serves nobody any more.
+  } else if (const absl::Status opened = listeners_.Open(record);
+             !opened.ok()) {
     record.bind_error = std::string(opened.message());
     // Whatever the kernel's reason, to the caller it is the host that has to
     // change first.
@@ -159,36 +160,40 @@ absl::Status Agent::OpenListeners(WorkerRecord& record) {
 
 // ---- The end of a worker ----
 
-void Agent::Remove(const std::string& name, supervisor::Done done) {
+void Agent::TakeDown(const std::string& name, supervisor::Done done) {
   const auto found = records_.find(name);
   if (found == records_.end()) return done(absl::OkStatus());
   // No new clients from now on; those that are connected get their answers.
   listeners_.Close(found->second);
   supervisor_->Delete(
       name, [this, name, done = std::move(done)](absl::Status status) {
-        if (!status.ok()) return done(std::move(status));
-        Forget(name);
-        event_writer_->Say(events::type::kWorkerDeleted,
-                           events::Severity::kInfo, name, "is deleted");
+        const auto record = records_.find(name);
+        if (!status.ok() || record == records_.end()) {
+          return done(std::move(status));
+        }
+        listeners_.Close(record->second);  // A start may have opened them.
+        counters_->ReturnSlot(record->second.counter_slot);
+        records_.erase(record);
+        logs_->RemoveWorker(name);
+        SendRoutes();
         done(absl::OkStatus());
       });
 }
 
-void Agent::Forget(const std::string& name) {
-  const auto found = records_.find(name);
-  if (found == records_.end()) return;
-  WorkerRecord& record = found->second;
-  listeners_.Close(record);  // A start meanwhile may have opened them.
-  counters_->ReturnSlot(record.counter_slot);
-  if (record.desired.source == store::Source::kConfig &&
-      record.desired.deleting) {
-    deleted_.insert_or_assign(name, std::move(record.desired));
-  } else {
-    Save({}, {name}, [](const absl::Status&) {});
-  }
-  records_.erase(found);
-  logs_->RemoveWorker(name);
-  SendRoutes();
+void Agent::Remove(const std::string& name, supervisor::Done done) {
+  store::DesiredWorker desired = records_.find(name)->second.desired;
+  TakeDown(name, [this, desired = std::move(desired),
+                  done = std::move(done)](absl::Status status) {
+    if (!status.ok()) return done(std::move(status));
+    event_writer_->Say(events::type::kWorkerDeleted, events::Severity::kInfo,
+                       desired.name, "is deleted");
+    if (desired.source == store::Source::kConfig) {
+      deleted_.insert_or_assign(desired.name, desired);
+    } else {
+      Save({}, {desired.name}, [](const absl::Status&) {});
+    }
+    done(absl::OkStatus());
+  });
 }
 
 // ---- Durability ----
@@ -242,9 +247,10 @@ void Agent::IntroduceToProxy() {
   // The links first: a client that connects finds its worker.
   const size_t torn = links_.TakeOver(proxy_incarnation_);
   if (torn > 0) {
-    log::Warning("%d links were torn when the proxy died: their workers are "
-                 "started anew",
-                 torn);
+    log::Warning(
+        "%d links were torn when the proxy died: their workers are "
+        "started anew",
+        torn);
   }
   for (const auto& [name, record] : records_) Announce(record);
 }

@@ -22,9 +22,7 @@ class Hash {
   uint64_t value() const { return value_ == 0 ? 1 : value_; }
 
  private:
-  void AddByte(uint8_t byte) {
-    value_ = (value_ ^ byte) * 0x100000001b3;
-  }
+  void AddByte(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3; }
 
   uint64_t value_ = 0xcbf29ce484222325;
 };

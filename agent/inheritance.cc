@@ -55,8 +55,7 @@ InheritedProcess* Inheritance::Find(const InstanceKey& key) {
       [](const InheritedProcess& inherited, const InstanceKey& wanted) {
         return Order(inherited.process.key) < Order(wanted);
       });
-  const bool is_it =
-      found != processes_.end() && found->process.key == key;
+  const bool is_it = found != processes_.end() && found->process.key == key;
   return is_it ? &*found : nullptr;
 }
 
@@ -85,7 +84,8 @@ std::map<std::string, UniqueFd, std::less<>> Inheritance::TakeAll(
     std::string_view prefix) {
   std::map<std::string, UniqueFd, std::less<>> taken;
   for (auto it = others_.lower_bound(prefix);
-       it != others_.end() && std::string_view(it->first).starts_with(prefix);) {
+       it != others_.end() &&
+       std::string_view(it->first).starts_with(prefix);) {
     taken.insert(others_.extract(it++));
   }
   return taken;

@@ -133,10 +133,9 @@ ExecRequest Launcher::RequestFor(const InstanceKey& key,
   request.argv.push_back(config.exec);
   request.argv.insert(request.argv.end(), config.params.begin(),
                       config.params.end());
-  request.env = BuildEnvironment(parts_.environment, config, identity,
-                                 key.instance,
-                                 record.desired.instance_ids[key.instance],
-                                 key.generation);
+  request.env = BuildEnvironment(
+      parts_.environment, config, identity, key.instance,
+      record.desired.instance_ids[key.instance], key.generation);
   request.cwd = config.path;
   request.change_user = record.run_as.change_user;
   request.uid = identity.uid;

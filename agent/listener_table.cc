@@ -1,5 +1,9 @@
 #include "agent/listener_table.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +44,10 @@ absl::Status NumberClash(const config::ListenAddress& address) {
                    "' is taken; give the worker another name"));
 }
 
+bool HasListener(const WorkerRecord& record, uint32_t id) {
+  return std::ranges::count(record.listeners, id, &OpenListener::id) > 0;
+}
+
 }  // namespace
 
 void ListenerTable::AddStored(std::string_view name, UniqueFd fd) {
@@ -55,24 +63,58 @@ void ListenerTable::DropUnclaimed() {
 }
 
 absl::Status ListenerTable::Open(WorkerRecord& record) {
-  std::vector<OpenListener> opened;
-  for (const config::ListenAddress& address : record.config().listeners) {
-    const std::string name = StoredName(record, address);
+  APM_ASSIGN_OR_RETURN(Prepared prepared, Prepare(record, nullptr));
+  Commit(record, std::move(prepared));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ListenerTable::Prepared> ListenerTable::Prepare(
+    const WorkerRecord& wanted, const WorkerRecord* current) {
+  Prepared prepared;
+  for (const config::ListenAddress& address : wanted.config().listeners) {
+    const std::string name = StoredName(wanted, address);
     const uint32_t id = StableId(name);
+    if (current != nullptr && HasListener(*current, id)) {
+      prepared.sockets.emplace_back();
+      continue;
+    }
     absl::StatusOr<listeners::BoundListener> bound =
         ids_.contains(id) ? NumberClash(address)
-                          : TakeOrBind(record, address, name);
+                          : TakeOrBind(wanted, address, name);
     if (!bound.ok()) {
-      record.listeners = std::move(opened);
-      Close(record);
+      Discard(std::move(prepared));
       return bound.status();
     }
-    keeper_.PutFd(name, bound->fd.get());
-    ids_.insert(id);
-    opened.push_back(OpenListener{id, *std::move(bound)});
+    prepared.sockets.emplace_back(*std::move(bound));
   }
-  record.listeners = std::move(opened);
-  return absl::OkStatus();
+  return prepared;
+}
+
+void ListenerTable::Commit(WorkerRecord& record, Prepared prepared) {
+  std::vector<OpenListener> before = std::exchange(record.listeners, {});
+  for (size_t i = 0; i < prepared.sockets.size(); ++i) {
+    const config::ListenAddress& address = record.config().listeners[i];
+    const std::string name = StoredName(record, address);
+    const uint32_t id = StableId(name);
+    if (prepared.sockets[i]) {
+      keeper_.PutFd(name, prepared.sockets[i]->fd.get());
+      ids_.insert(id);
+      record.listeners.push_back({id, *std::move(prepared.sockets[i])});
+      continue;
+    }
+    const auto kept = std::ranges::find(before, id, &OpenListener::id);
+    record.listeners.push_back(std::move(*kept));
+    before.erase(kept);
+  }
+  for (OpenListener& listener : before) {
+    CloseOne(record, std::move(listener));
+  }
+}
+
+void ListenerTable::Discard(Prepared prepared) {
+  for (std::optional<listeners::BoundListener>& socket : prepared.sockets) {
+    if (socket) listeners::Close(*std::move(socket)).IgnoreError();
+  }
 }
 
 absl::StatusOr<listeners::BoundListener> ListenerTable::TakeOrBind(
@@ -94,17 +136,21 @@ absl::StatusOr<listeners::BoundListener> ListenerTable::TakeOrBind(
 }
 
 void ListenerTable::Close(WorkerRecord& record) {
-  for (OpenListener& listener : record.listeners) {
-    proxy_.RemoveListener(listener.id);
-    ids_.erase(listener.id);
-    keeper_.DropFd(StoredName(record, listener.bound.address));
-    if (absl::Status closed = listeners::Close(std::move(listener.bound));
-        !closed.ok()) {
-      log::Warning("worker '%s': close a listener: %s", record.config().name,
-                   closed.ToString());
-    }
+  for (OpenListener& listener : std::exchange(record.listeners, {})) {
+    CloseOne(record, std::move(listener));
   }
-  record.listeners.clear();
+}
+
+void ListenerTable::CloseOne(const WorkerRecord& record,
+                             OpenListener listener) {
+  proxy_.RemoveListener(listener.id);
+  ids_.erase(listener.id);
+  keeper_.DropFd(StoredName(record, listener.bound.address));
+  if (absl::Status closed = listeners::Close(std::move(listener.bound));
+      !closed.ok()) {
+    log::Warning("worker '%s': close a listener: %s", record.name(),
+                 closed.ToString());
+  }
 }
 
 void ListenerTable::Announce(const WorkerRecord& record) {

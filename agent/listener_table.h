@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,8 +40,23 @@ class ListenerTable {
   // that still accepts on it.
   void DropUnclaimed();
 
-  // Opens all listeners of `record`, or none: the error says which one, who
-  // holds it, and what to do.
+  // Listeners that are open and not in use yet: for each address of a worker
+  // the socket, or none where it is open already.
+  struct Prepared {
+    std::vector<std::optional<listeners::BoundListener>> sockets;
+  };
+
+  // Opens those listeners of `wanted` that `current` (null: none) has not, or
+  // none: the error says which one, who holds it, and what to do.
+  absl::StatusOr<Prepared> Prepare(const WorkerRecord& wanted,
+                                   const WorkerRecord* current);
+  // `record` is what was wanted, with the listeners it has had: those it has
+  // no more are closed.
+  void Commit(WorkerRecord& record, Prepared prepared);
+  // Closes what was prepared in vain.
+  static void Discard(Prepared prepared);
+
+  // Both for a worker that has none. The same errors.
   absl::Status Open(WorkerRecord& record);
 
   // Stops accepting and removes socket files that are still ours.
@@ -54,6 +70,8 @@ class ListenerTable {
   absl::StatusOr<listeners::BoundListener> TakeOrBind(
       const WorkerRecord& record, const config::ListenAddress& address,
       const std::string& name);
+
+  void CloseOne(const WorkerRecord& record, OpenListener listener);
 
   KeeperClient& keeper_;
   ProxyClient& proxy_;

@@ -79,7 +79,12 @@ absl::StatusOr<Setup> Prepare(const Options& options) {
   setup.log_file = options.log_file;
   const std::string home = HomeFolder(setup.daemon_user.home);
   APM_ASSIGN_OR_RETURN(setup.config_files, ConfigFiles(options, home));
-  setup.config = LoadConfig(setup.config_files);
+  setup.load_config = [files = setup.config_files,
+                       surroundings = config::ProcessSurroundings()] {
+    config::DiskSource disk(geteuid());
+    return config::Load(files, disk, surroundings);
+  };
+  setup.config = setup.load_config();
   log::SetLevel(setup.config.daemon.log_level);
   CollectDiagnostics(setup.config, setup.warnings);
 

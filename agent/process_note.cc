@@ -34,10 +34,10 @@ std::optional<ProcessNote> DecodeProcessNote(std::string_view bytes) {
   note.memo = message.memo();
   if (message.has_traits()) {
     const pb::WorkerTraits& traits = message.traits();
-    note.traits = WorkerTraits{
-        traits.connector(),
-        traits.concurrency(),
-        {traits.features().begin(), traits.features().end()}};
+    note.traits =
+        WorkerTraits{traits.connector(),
+                     traits.concurrency(),
+                     {traits.features().begin(), traits.features().end()}};
   }
   note.definition = message.definition();
   return note;

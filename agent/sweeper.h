@@ -23,9 +23,9 @@ class Sweeper {
  public:
   // In a later turn: nothing that carries the tag of `key` is left, but for
   // what a limit of the sweep left over, which is in the log.
-  using Swept = std::function<void(
-      const supervisor::InstanceKey& key,
-      const std::vector<supervisor::Survivor>& survivors)>;
+  using Swept =
+      std::function<void(const supervisor::InstanceKey& key,
+                         const std::vector<supervisor::Survivor>& survivors)>;
 
   // Both outlive the sweeper.
   Sweeper(EventLoop& loop, Background& background, Swept swept)

@@ -35,8 +35,7 @@ void WorkerLinks::Add(const InstanceKey& key, uint32_t worker_id,
 }
 
 void WorkerLinks::Adopt(const InstanceKey& key, uint32_t worker_id,
-                        UniqueFd stdin_pipe, UniqueFd stdout_pipe,
-                        bool ready) {
+                        UniqueFd stdin_pipe, UniqueFd stdout_pipe, bool ready) {
   Add(key, worker_id, std::move(stdin_pipe), std::move(stdout_pipe));
   Link& link = links_[key];
   link.wanted = true;
@@ -89,8 +88,7 @@ void WorkerLinks::AttachNow(const InstanceKey& key, Link& link) {
   if (link.ready) parts_.proxy.Ready(link.numbers);
   if (link.drain) {
     const absl::Duration left = link.drain->end - parts_.loop.Now();
-    parts_.proxy.Drain(link.numbers,
-                       link.drain->reason == StopReason::kForGood,
+    parts_.proxy.Drain(link.numbers, link.drain->reason == StopReason::kForGood,
                        std::max(left, absl::ZeroDuration()));
   }
 }
