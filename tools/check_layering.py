@@ -18,11 +18,13 @@ ALLOWED = {
     "agent/config": ["base"],
     "agent/supervisor": ["base"],
     "agent/logs": ["base"],
+    "agent/store": ["base", "agent/config"],
     "agent/listeners": ["base", "agent/config/listen_address.h"],
     "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/supervisor", "agent/logs"],
     # The composition: the only place that sees every module of the agent.
     "agent": ["base", "apm/internal", "agent/config", "agent/control",
-              "agent/listeners", "agent/logs", "agent/supervisor", "proxy/counters.h"],
+              "agent/listeners", "agent/logs", "agent/store", "agent/supervisor",
+              "proxy/counters.h"],
     "exporters": ["base", "agent/supervisor/stats.h", "proxy/counters.h"],
     "ctl": ["base", "apm/v1"],
     # Generated from proto/.
