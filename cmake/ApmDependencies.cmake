@@ -10,22 +10,22 @@ find_package(Protobuf REQUIRED)  # Module mode: Debian ships no config file.
 find_package(spdlog CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
+find_package(nlohmann_json CONFIG REQUIRED)
 if(NOT APM_PURE_ONLY)
   find_package(gRPC CONFIG REQUIRED)
   find_package(CLI11 CONFIG REQUIRED)
-  find_package(nlohmann_json CONFIG REQUIRED)
 endif()
 if(APM_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
-  find_package(nlohmann_json CONFIG REQUIRED)  # Reads the conformance vectors.
   set(Python3_EXECUTABLE /usr/bin/python3)  # The tests need the distribution's packages.
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
 endif()
 
 # Debian's config files name the shared libraries; the archives beside them
 # start four times faster (a cold `apmctl list`: 16 ms against 4 ms), and the
-# keeper must not load any library at all. OpenSSL and zlib stay shared in the
-# other programs: their security fixes arrive by apt alone.
+# keeper must not load any library at all. OpenSSL, SQLite and zlib stay shared
+# in the other programs: their security fixes arrive by apt alone.
 get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
 foreach(target IN LISTS imported)
   if(NOT target MATCHES "^(absl|gRPC|re2|c-ares)::")

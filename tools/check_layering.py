@@ -19,6 +19,7 @@ ALLOWED = {
     "agent/supervisor": ["base"],
     "agent/events": ["base"],
     "agent/logs": ["base"],
+    "agent/store": ["base", "agent/config"],
     "agent/listeners": ["base", "agent/config/listen_address.h"],
     "agent/control": ["base", "apm/v1", "agent", "agent/config", "agent/events", "agent/logs",
                       "agent/supervisor"],

@@ -22,6 +22,7 @@
 #include <absl/status/statusor.h>
 
 #include "agent/store/desired_worker.h"
+#include "base/os/clock.h"
 #include "base/os/event_loop.h"
 
 namespace apm::store {
@@ -71,14 +72,18 @@ class Store {
   Store(StoreOptions options, std::unique_ptr<EventLoop> store_loop,
         EventLoop& loop);
 
-  std::unique_ptr<EventLoop> store_loop_;  // Runs on thread_.
-  EventLoop& loop_;
-  std::unique_ptr<StateJournal> journal_;  // Of thread_.
-  bool commit_is_due_ = false;             // Of thread_.
+  // Runs `callback` on the caller's loop, unless this is gone by then.
+  void PostBack(std::function<void()> callback);
 
-  // Gone with this object: what was posted to loop_ before sees it and does
-  // nothing. Shared with those posts alone.
-  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+  EventLoop& loop_;
+  // What is posted to loop_ has a weak pointer to it, and so sees its end.
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+
+  // All of the thread: its loop, and what runs on it.
+  const std::unique_ptr<EventLoop> store_loop_;
+  const SystemClock clock_;
+  const std::unique_ptr<StateJournal> journal_;
+  bool commit_is_due_ = false;
   std::thread thread_;
 };
 
