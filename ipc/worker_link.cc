@@ -2,11 +2,11 @@
 // always, its input only while the pipe is full. In the common turn a link
 // costs one read and one write.
 //
-// A proxy that dies inside a read or a write may leave half a frame behind.
-// The marks by which its successor knows, the busy_in and busy_out of the
-// link's record in shared memory, belong around the read in ReadOnce() and
-// the write in Flush(), to be cleared when decoder_.Waiting() is false and
-// out_ is empty.
+// The marks (link_marks.h) stand around what must happen whole or not at all.
+// busy_in: from a read to the end of what its frames bring about, so that a
+// session the worker has closed is not closed again by a successor. busy_out:
+// from the moment before a write until nothing is left to write; bytes that
+// wait for a full pipe begin with the rest of a frame more often than not.
 
 #include "ipc/worker_link.h"
 
@@ -37,6 +37,7 @@
 #include "base/os/unique_fd.h"
 #include "base/status/status_macros.h"
 #include "ipc/frame_decoder.h"
+#include "ipc/link_marks.h"
 
 namespace apm::ipc {
 namespace {
@@ -103,7 +104,8 @@ WorkerLink::WorkerLink(EventLoop& loop, UniqueFd to_worker,
       scratch_(scratch),
       handler_(handler),
       options_(options),
-      last_progress_(timers_.Now()) {}
+      last_progress_(timers_.Now()),
+      marks_(options.marks != nullptr ? *options.marks : unread_marks_) {}
 
 WorkerLink::~WorkerLink() { Close(); }
 
@@ -134,6 +136,8 @@ void WorkerLink::Flush() {
 
 void WorkerLink::WriteOnce() {
   if (pending_out_bytes() == 0) return;
+  SetMark(marks_.busy_out, true);
+  handler_.OnSending();
   const ssize_t written =
       write(to_worker_.get(), out_.data() + out_sent_, pending_out_bytes());
   if (written < 0 && errno != EAGAIN && errno != EINTR) {
@@ -145,6 +149,7 @@ void WorkerLink::WriteOnce() {
     stats_.bytes_out += static_cast<uint64_t>(written);
     out_sent_ += static_cast<size_t>(written);
     ForgetSent();
+    SetMark(marks_.busy_out, pending_out_bytes() > 0);
   }
   const absl::Status watched = WatchWritable(pending_out_bytes() > 0);
   if (!watched.ok()) {
@@ -195,7 +200,10 @@ void WorkerLink::FailWrite(int error) {
 void WorkerLink::OnReadable() {
   const ssize_t got = ReadOnce(scratch_);
   if (got < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
+    if (errno == EAGAIN || errno == EINTR) {
+      MarkRead();
+      return;
+    }
     CloseAndTell(LinkEnd::kIoError, ErrnoStatus(errno, "read from a worker"));
     return;
   }
@@ -210,6 +218,7 @@ void WorkerLink::OnReadable() {
 }
 
 ssize_t WorkerLink::ReadOnce(std::span<char> buffer) {
+  SetMark(marks_.busy_in, true);
   const ssize_t got = read(from_worker_.get(), buffer.data(),
                            std::min(buffer.size(), kLinkReadBytes));
   if (got > 0) {
@@ -234,6 +243,8 @@ void WorkerLink::ReadToEnd() {
   Deliver();
 }
 
+void WorkerLink::MarkRead() { SetMark(marks_.busy_in, decoder_.Waiting()); }
+
 bool WorkerLink::Deliver() {
   const std::weak_ptr alive(alive_);
   while (std::optional<DecodedItem> item = decoder_.Next()) {
@@ -245,6 +256,7 @@ bool WorkerLink::Deliver() {
     }
     if (alive.expired() || closed()) return false;
   }
+  MarkRead();
   return true;
 }
 

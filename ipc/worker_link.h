@@ -28,6 +28,7 @@
 #include "base/os/timers.h"
 #include "base/os/unique_fd.h"
 #include "ipc/frame_decoder.h"
+#include "ipc/link_marks.h"
 
 namespace apm::ipc {
 
@@ -70,6 +71,11 @@ class WorkerLink {
     // Output that is not protocol, in order, cut anywhere.
     virtual void OnStray(std::string_view bytes) = 0;
 
+    // Everything in the buffer is written now, or the link is torn: what a
+    // successor must know of it is to be true from here on. Do not touch the
+    // link from inside.
+    virtual void OnSending() {}
+
     // pending_out_bytes() fell to low_watermark_bytes after it had exceeded
     // high_watermark_bytes.
     virtual void OnWritable() = 0;
@@ -83,6 +89,9 @@ class WorkerLink {
     size_t high_watermark_bytes = size_t{256} << 10;
     size_t low_watermark_bytes = size_t{64} << 10;
     Timers* timers = nullptr;  // The loop's where null.
+    // Where to tell a successor whether we died between frames; outlive the
+    // link, and are as they should be for one that is idle. Null: nobody asks.
+    LinkMarks* marks = nullptr;
   };
 
   // Watches the descriptors: any pair of pipes or sockets; makes them
@@ -132,6 +141,7 @@ class WorkerLink {
   void OnReadable();
   ssize_t ReadOnce(std::span<char> buffer);
   void ReadToEnd();
+  void MarkRead();
   bool Deliver();  // False if the link was closed or destroyed meanwhile.
   void DeliverFrame(const WorkerFrame& frame);
   void WatchForStray(absl::Duration delay);
@@ -157,6 +167,8 @@ class WorkerLink {
   bool congested_ = false;
 
   WorkerLinkStats stats_;
+  LinkMarks unread_marks_{};  // Where there are no others.
+  LinkMarks& marks_;
 
   // Expires with the link: how callbacks find out that it is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

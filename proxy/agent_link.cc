@@ -95,6 +95,23 @@ void EncodeKey(const upstream::InstanceKey& key, Message& message) {
   message.set_generation(key.generation);
 }
 
+// Zero counts: a worker that said nothing is none that says the default.
+upstream::WorkerTraits DecodeTraits(const pb::WorkerTraits& message) {
+  return {message.connector(),
+          message.concurrency(),
+          {message.features().begin(), message.features().end()}};
+}
+
+upstream::Attachment DecodeAttachment(const pb::AttachWorker& message,
+                                      std::vector<UniqueFd>& fds) {
+  upstream::Attachment attachment{
+      {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])},
+      message.link_record(),
+      {}};
+  if (message.has_traits()) attachment.traits = DecodeTraits(message.traits());
+  return attachment;
+}
+
 size_t DescriptorsOf(pb::ToProxy::BodyCase body) {
   switch (body) {
     case pb::ToProxy::kAttachWorker:
@@ -188,9 +205,8 @@ void AgentLink::OnAgentMessage(std::string_view message,
       commands_.RemoveListener(command.remove_listener().id());
       return;
     case pb::ToProxy::kAttachWorker:
-      commands_.AttachWorker(
-          DecodeKey(command.attach_worker()),
-          {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])});
+      commands_.AttachWorker(DecodeKey(command.attach_worker()),
+                             DecodeAttachment(command.attach_worker(), fds));
       return;
     case pb::ToProxy::kWorkerReady:
       commands_.WorkerReady(DecodeKey(command.worker_ready()));
@@ -214,7 +230,13 @@ void AgentLink::OnAgentMessage(std::string_view message,
       commands_.DrainAll(absl::Milliseconds(command.drain_all().deadline_ms()));
       return;
     case pb::ToProxy::kLinkRecords:
+      commands_.UseLinkRecords(
+          std::move(fds[0]), command.link_records().links(), std::move(fds[1]),
+          command.link_records().sessions());
+      return;
     case pb::ToProxy::kTakeOverDone:
+      commands_.TakeOverDone();
+      return;
     case pb::ToProxy::BODY_NOT_SET:
       return;  // A newer agent's word: not for this proxy.
   }
@@ -227,11 +249,13 @@ void AgentLink::SendToAgent(std::string_view message) {
 }
 
 void AgentLink::WorkerHello(const upstream::InstanceKey& key,
-                            std::string_view connector) {
+                            const upstream::WorkerTraits& traits) {
   pb::FromProxy report;
   EncodeKey(key, *report.mutable_worker_hello());
-  report.mutable_worker_hello()->mutable_traits()->set_connector(
-      std::string(connector));
+  pb::WorkerTraits& to = *report.mutable_worker_hello()->mutable_traits();
+  to.set_connector(traits.connector);
+  to.set_concurrency(traits.concurrency);
+  for (const std::string& feature : traits.features) to.add_features(feature);
   SendToAgent(report.SerializeAsString());
 }
 

@@ -36,8 +36,13 @@ class AgentCommands {
   virtual void ApplySnapshot(routing::Snapshot snapshot) = 0;
   virtual void AddListener(routing::ListenerSpec spec, UniqueFd socket) = 0;
   virtual void RemoveListener(uint32_t id) = 0;
+  // The records of proxy/link_records.h; before any AttachWorker().
+  virtual void UseLinkRecords(UniqueFd links, uint32_t link_count,
+                              UniqueFd sessions, uint32_t session_count) = 0;
   virtual void AttachWorker(const upstream::InstanceKey& key,
-                            upstream::WorkerPipes pipes) = 0;
+                            upstream::Attachment attachment) = 0;
+  // Every link has been attached that there is.
+  virtual void TakeOverDone() = 0;
   virtual void WorkerReady(const upstream::InstanceKey& key) = 0;
   virtual void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                            absl::Duration deadline) = 0;
@@ -53,7 +58,7 @@ class AgentReports {
   virtual ~AgentReports() = default;
 
   virtual void WorkerHello(const upstream::InstanceKey& key,
-                           std::string_view connector) = 0;
+                           const upstream::WorkerTraits& traits) = 0;
   virtual void WorkerDrained(const upstream::InstanceKey& key,
                              uint32_t sessions_left) = 0;
   virtual void WorkerLinkLost(const upstream::InstanceKey& key) = 0;
@@ -74,7 +79,7 @@ class AgentLink final : public AgentReports {
   absl::Status Start(UniqueFd keeper, std::function<void()> on_keeper_gone);
 
   void WorkerHello(const upstream::InstanceKey& key,
-                   std::string_view connector) override;
+                   const upstream::WorkerTraits& traits) override;
   void WorkerDrained(const upstream::InstanceKey& key,
                      uint32_t sessions_left) override;
   void WorkerLinkLost(const upstream::InstanceKey& key) override;

@@ -88,7 +88,7 @@ absl::Status SessionAnnouncer::Announce(upstream::Session& session,
   metadata.request_id = session.id();
   APM_RETURN_IF_ERROR(encoder_.Append(metadata, session.instance->head_detail(),
                                       session.instance->Output()));
-  session.announced = true;
+  session.instance->OnAnnounced(session);
   return absl::OkStatus();
 }
 

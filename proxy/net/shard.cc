@@ -62,7 +62,7 @@ client_address::Policy MakePolicy(const routing::WorkerSettings& settings) {
 Shard::Shard(EventLoop& loop)
     : loop_(loop),
       read_scratch_(ipc::kLinkReadBytes),
-      upstream_{loop, sessions_, *this, read_scratch_},
+      upstream_{loop, sessions_, links_, *this, read_scratch_},
       context_(loop, *this),
       most_connections_(MostConnections()),
       max_connections_(most_connections_) {
@@ -164,8 +164,17 @@ void Shard::StopListening(OpenListener& open) {
   }
 }
 
+void Shard::UseLinkRecords(UniqueFd links, uint32_t link_count,
+                           UniqueFd sessions, uint32_t session_count) {
+  const absl::Status used = links_.Use(std::move(links), link_count,
+                                       std::move(sessions), session_count);
+  if (!used.ok()) log::Error("link records: %s", used.ToString());
+}
+
+void Shard::TakeOverDone() { links_.ForgetDead(); }
+
 void Shard::AttachWorker(const upstream::InstanceKey& key,
-                         upstream::WorkerPipes pipes) {
+                         upstream::Attachment attachment) {
   Route* route = FindRoute(key.worker_id);
   if (route == nullptr) {
     log::Error("an instance of worker %d, which is not known, was attached",
@@ -173,10 +182,11 @@ void Shard::AttachWorker(const upstream::InstanceKey& key,
     reports_->WorkerLinkLost(key);
     return;
   }
-  const absl::Status attached = route->worker->Attach(key, std::move(pipes));
+  const absl::Status attached =
+      route->worker->Attach(key, std::move(attachment));
   if (!attached.ok()) {
-    log::Error("attach worker '%s': %s", route->worker->settings().name,
-               attached.ToString());
+    log::Error("attach instance %d of worker '%s': %s", key.instance,
+               route->worker->settings().name, attached.ToString());
     reports_->WorkerLinkLost(key);
   }
 }
@@ -333,8 +343,8 @@ void Shard::RemoveUnused() {
 }
 
 void Shard::OnHello(const upstream::InstanceKey& key,
-                    std::string_view connector) {
-  if (reports_ != nullptr) reports_->WorkerHello(key, connector);
+                    const upstream::WorkerTraits& traits) {
+  if (reports_ != nullptr) reports_->WorkerHello(key, traits);
 }
 
 void Shard::OnDrained(const upstream::InstanceKey& key,

@@ -22,6 +22,7 @@
 #include "base/os/unique_fd.h"
 #include "proxy/agent_link.h"
 #include "proxy/counter_memory.h"
+#include "proxy/link_memory.h"
 #include "proxy/net/acceptor.h"
 #include "proxy/net/connection.h"
 #include "proxy/net/listener.h"
@@ -52,8 +53,11 @@ class Shard final : public proxy::AgentCommands,
   void ApplySnapshot(routing::Snapshot snapshot) override;
   void AddListener(routing::ListenerSpec spec, UniqueFd socket) override;
   void RemoveListener(uint32_t id) override;
+  void UseLinkRecords(UniqueFd links, uint32_t link_count, UniqueFd sessions,
+                      uint32_t session_count) override;
   void AttachWorker(const upstream::InstanceKey& key,
-                    upstream::WorkerPipes pipes) override;
+                    upstream::Attachment attachment) override;
+  void TakeOverDone() override;
   void WorkerReady(const upstream::InstanceKey& key) override;
   void DrainWorker(const upstream::InstanceKey& key, bool for_good,
                    absl::Duration deadline) override;
@@ -65,7 +69,7 @@ class Shard final : public proxy::AgentCommands,
   void Mark(Connection& connection) override;
 
   void OnHello(const upstream::InstanceKey& key,
-               std::string_view connector) override;
+               const upstream::WorkerTraits& traits) override;
   void OnDrained(const upstream::InstanceKey& key,
                  uint32_t sessions_left) override;
   void OnLinkLost(const upstream::InstanceKey& key) override;
@@ -94,6 +98,7 @@ class Shard final : public proxy::AgentCommands,
   proxy::CounterMemory counters_;
   std::vector<char> read_scratch_;
   upstream::SessionTable sessions_;
+  proxy::LinkMemory links_;
   upstream::UpstreamContext upstream_;
   NetContext context_;
   std::unordered_map<uint32_t, Route> routes_;  // By worker.

@@ -1,15 +1,18 @@
 // A worker's mistakes stay its own: a frame for a session that ended, or that
-// belongs to another worker, is counted and dropped; an unusable one too.
+// belongs to another worker or to a dead proxy, is counted and dropped; an
+// unusable one too.
 
 #include "proxy/upstream/instance.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -24,11 +27,21 @@ namespace apm::upstream {
 namespace {
 
 using proxy::Add;
+using proxy::SessionRecord;
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
 
 // So many WebSockets are closed together, and so long after each other: their
 // clients come back at once, all of them.
 constexpr size_t kDrainBatch = 64;
 constexpr absl::Duration kDrainBatchGap = absl::Milliseconds(10);
+
+constexpr std::string_view kProxyRestarted = "proxy restarted";
+
+bool IsTorn(const proxy::LinkRecord& record, uint64_t incarnation) {
+  const uint64_t owner = record.owner.load(kRelaxed);
+  return owner != 0 && owner != incarnation && record.marks.torn();
+}
 
 // By Prometheus's grammar.
 bool IsMetricName(std::string_view name) {
@@ -46,25 +59,94 @@ bool IsMetricName(std::string_view name) {
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(
     UpstreamContext& context, Worker& worker, const InstanceKey& key,
-    WorkerPipes pipes) {
+    Attachment attachment) {
+  proxy::LinkRecord* record = context.links.link(attachment.link_record);
+  if (record != nullptr && IsTorn(*record, context.sessions.incarnation())) {
+    return absl::FailedPreconditionError(
+        "a proxy died in the middle of a frame of this link");
+  }
+  ipc::WorkerLink::Options options;
+  if (record != nullptr) options.marks = &record->marks;
+  UniqueFd to_worker = std::move(attachment.pipes.to_worker);
+  UniqueFd from_worker = std::move(attachment.pipes.from_worker);
   std::unique_ptr<Instance> instance(
-      new Instance(context, worker, key, std::move(pipes.stray)));
+      new Instance(context, worker, key, std::move(attachment)));
   APM_ASSIGN_OR_RETURN(
       instance->link_,
-      ipc::WorkerLink::Create(context.loop, std::move(pipes.to_worker),
-                              std::move(pipes.from_worker),
-                              context.read_scratch, *instance, {}));
+      ipc::WorkerLink::Create(context.loop, std::move(to_worker),
+                              std::move(from_worker), context.read_scratch,
+                              *instance, options));
+  if (record != nullptr) instance->TakeOver(*record);
   return instance;
 }
 
 Instance::Instance(UpstreamContext& context, Worker& worker,
-                   const InstanceKey& key, UniqueFd stray)
+                   const InstanceKey& key, Attachment attachment)
     : context_(context),
       worker_(worker),
       key_(key),
-      stray_(context.loop, std::move(stray)) {}
+      link_record_(attachment.link_record),
+      stray_(context.loop, std::move(attachment.pipes.stray)) {
+  if (!attachment.traits) return;
+  heard_ = true;
+  traits_ = *std::move(attachment.traits);
+  said_hello_ = traits_ != WorkerTraits();
+  UseTraits();
+}
 
-Instance::~Instance() { context_.loop.Cancel(drain_timer_); }
+Instance::~Instance() {
+  context_.loop.Cancel(drain_timer_);
+  for (SessionRecord* record : closing_) context_.links.ReturnSession(*record);
+}
+
+// The order is for those who die in between. A link that nobody has had is new,
+// and sessions noted under its number are those of a process that is gone:
+// they are dropped before it has an owner. Of any other, sessions are noted
+// until the worker has been told.
+void Instance::TakeOver(proxy::LinkRecord& record) {
+  const bool is_new = record.owner.load(kRelaxed) == 0;
+  for (SessionRecord* dead : context_.links.TakeDead(link_record_)) {
+    if (is_new) {
+      context_.links.ReturnSession(*dead);
+      continue;
+    }
+    const std::string id =
+        FormatSessionId(dead->incarnation.load(kRelaxed),
+                        dead->slot.load(kRelaxed), dead->random.load(kRelaxed));
+    (void)ipc::AppendConnectionClosed(id, kProxyRestarted, Output());
+    closing_.push_back(dead);
+  }
+  ipc::SetMark(record.marks.busy_in, false);
+  ipc::SetMark(record.marks.busy_out, false);
+  record.owner.store(context_.sessions.incarnation(), kRelaxed);
+}
+
+void Instance::OnSending() {
+  for (SessionRecord* record : opening_) {
+    record->incarnation.store(context_.sessions.incarnation(), kRelaxed);
+  }
+  opening_.clear();
+  for (SessionRecord* record : closing_) context_.links.ReturnSession(*record);
+  closing_.clear();
+}
+
+void Instance::OnAnnounced(Session& session) {
+  session.announced = true;
+  session.record = context_.links.TakeSession();
+  if (session.record == nullptr) return;
+  session.record->random.store(session.random, kRelaxed);
+  session.record->slot.store(session.slot, kRelaxed);
+  session.record->link.store(link_record_, kRelaxed);
+  opening_.push_back(session.record);
+}
+
+// The worker has closed the session, or is gone.
+void Instance::ForgetRecord(Session& session) {
+  SessionRecord* record = std::exchange(session.record, nullptr);
+  if (record == nullptr) return;
+  if (record->incarnation.load(kRelaxed) == 0) std::erase(opening_, record);
+  context_.links.ReturnSession(*record);
+}
 
 void Instance::Adopt(Session& session) {
   session.instance = this;
@@ -83,6 +165,7 @@ void Instance::ReturnCredit(Session& session) {
 
 void Instance::Release(Session& session) {
   ReturnCredit(session);
+  ForgetRecord(session);
   sessions_.Remove(session);
   if (draining_ && sessions_.empty()) ReportDrained();
 }
@@ -92,11 +175,12 @@ std::string& Instance::Output() {
   return link_->OutBuffer();
 }
 
-void Instance::SendConnectionClosed(const Session& session,
-                                    std::string_view reason) {
+void Instance::SendConnectionClosed(Session& session, std::string_view reason) {
   if (!session.announced) return;
   // Cannot exceed a limit: the reasons are constants of ours.
   (void)ipc::AppendConnectionClosed(session.id(), reason, Output());
+  if (session.record == nullptr) return;
+  closing_.push_back(std::exchange(session.record, nullptr));
 }
 
 void Instance::Drain(bool for_good, absl::Duration deadline) {
@@ -147,8 +231,9 @@ void Instance::ReportDrained() {
   context_.events.OnDrained(key_, static_cast<uint32_t>(sessions_.size()));
 }
 
-void Instance::RepeatHello() {
-  if (heard_) context_.events.OnHello(key_, connector_);
+void Instance::MeetNewAgent(UniqueFd stray) {
+  stray_.Use(std::move(stray));
+  if (heard_) context_.events.OnHello(key_, traits_);
 }
 
 size_t Instance::CountUnanswered() const {
@@ -160,36 +245,41 @@ size_t Instance::CountUnanswered() const {
   return count;
 }
 
-void Instance::OnHello(const ipc::WorkerHead& head) {
-  concurrency_ = std::clamp(head.concurrency.value_or(kDefaultConcurrency), 1u,
-                            kMaxConcurrency);
-  for (const std::string_view feature : head.features) {
+// The first frame proves it; a `hello` counts once, whenever it comes.
+void Instance::Hear(const ipc::WorkerHead& head) {
+  if (head.command == ipc::WorkerCommand::kHello) {
+    if (said_hello_) return;
+    said_hello_ = true;
+    traits_ = TraitsOf(head);
+    UseTraits();
+  }
+  heard_ = true;
+  context_.events.OnHello(key_, traits_);
+  worker_.DispatchQueued();
+}
+
+void Instance::UseTraits() {
+  if (traits_.concurrency != 0) {
+    concurrency_ = std::min(traits_.concurrency, kMaxConcurrency);
+  }
+  for (const std::string_view feature : traits_.features) {
     if (feature == "lean") head_detail_ = ipc::HeadDetail::kLean;
     if (feature == "accept") announces_accept_ = true;
     if (feature == "drain") understands_drain_ = true;
   }
-  worker_.DispatchQueued();
 }
 
 void Instance::OnFrame(const ipc::WorkerHead& head, std::string_view payload) {
   Add(worker_.counters().frames_in);
-  if (!heard_) {
-    heard_ = true;
-    connector_ = std::string(head.connector);
-    context_.events.OnHello(key_, connector_);
-    // What waited for a proven instance; after a hello that says how much.
-    if (head.command != ipc::WorkerCommand::kHello) worker_.DispatchQueued();
-  }
+  if (!heard_ || head.command == ipc::WorkerCommand::kHello) Hear(head);
   switch (head.command) {
-    case ipc::WorkerCommand::kHello:
-      OnHello(head);
-      return;
     case ipc::WorkerCommand::kLog:
       WriteLog(head);
       return;
     case ipc::WorkerCommand::kMetric:
       CheckMetric(head);
       return;
+    case ipc::WorkerCommand::kHello:  // Heard.
     // Valid, and without meaning to this version of the proxy.
     case ipc::WorkerCommand::kReady:
     case ipc::WorkerCommand::kAck:

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -20,6 +21,7 @@
 #include "base/os/timers.h"
 #include "ipc/session_head.h"
 #include "ipc/worker_link.h"
+#include "proxy/link_records.h"
 #include "proxy/upstream/instance_key.h"
 #include "proxy/upstream/session.h"
 #include "proxy/upstream/stray_pipe.h"
@@ -35,10 +37,12 @@ inline constexpr size_t kMaxSessionDataBytes = size_t{256} << 10;
 // Owned by its Worker. Thread: the shard's.
 class Instance final : public ipc::WorkerLink::Handler {
  public:
-  // `context` and `worker` outlive the instance.
+  // `context` and `worker` outlive the instance. Takes over a link that a dead
+  // proxy had: tells the worker which sessions died, and knows from the traits
+  // what it said. kFailedPrecondition if that proxy left it torn.
   static absl::StatusOr<std::unique_ptr<Instance>> Create(
       UpstreamContext& context, Worker& worker, const InstanceKey& key,
-      WorkerPipes pipes);
+      Attachment attachment);
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance() override;
@@ -63,8 +67,11 @@ class Instance final : public ipc::WorkerLink::Handler {
   // Frames to the worker; they leave at the end of the loop turn.
   std::string& Output();
 
+  // The session's first frame has been appended.
+  void OnAnnounced(Session& session);
+
   // The client ended the session: the worker hears it, if it knew of it.
-  void SendConnectionClosed(const Session& session, std::string_view reason);
+  void SendConnectionClosed(Session& session, std::string_view reason);
 
   // The agent counts it as ready.
   void MarkReady() { ready_ = true; }
@@ -77,8 +84,8 @@ class Instance final : public ipc::WorkerLink::Handler {
   // the link.
   void ReadToEnd() { link_->DrainReads(); }
 
-  // Repeats to a new agent what the one before has heard.
-  void RepeatHello();
+  // Repeats what the one before has heard; stray output goes to `stray`.
+  void MeetNewAgent(UniqueFd stray);
 
   SessionList& sessions() { return sessions_; }
 
@@ -89,14 +96,18 @@ class Instance final : public ipc::WorkerLink::Handler {
   void OnBadFrame(ipc::HeadProblem problem,
                   std::string_view head_json) override;
   void OnStray(std::string_view bytes) override;
+  void OnSending() override;
   void OnWritable() override;
   void OnClosed(ipc::LinkEnd end, const absl::Status& status) override;
 
  private:
   Instance(UpstreamContext& context, Worker& worker, const InstanceKey& key,
-           UniqueFd stray);
+           Attachment attachment);
 
-  void OnHello(const ipc::WorkerHead& head);
+  void TakeOver(proxy::LinkRecord& record);
+  void ForgetRecord(Session& session);
+  void Hear(const ipc::WorkerHead& head);
+  void UseTraits();
   void OnSessionFrame(Session& session, const ipc::WorkerHead& head,
                       std::string_view payload);
   void WriteLog(const ipc::WorkerHead& head);
@@ -110,12 +121,18 @@ class Instance final : public ipc::WorkerLink::Handler {
   Worker& worker_;
   const InstanceKey key_;
   std::unique_ptr<ipc::WorkerLink> link_;
+  const uint32_t link_record_;
+  // Records of sessions whose first frame, or whose connectionClosed, has not
+  // left yet: they count, or are free, from the write that carries it.
+  std::vector<proxy::SessionRecord*> opening_;
+  std::vector<proxy::SessionRecord*> closing_;
   StrayPipe stray_;
   SessionList sessions_;
 
   bool heard_ = false;  // A first valid frame.
+  bool said_hello_ = false;
   bool ready_ = false;
-  std::string connector_;
+  WorkerTraits traits_;
   uint32_t concurrency_ = kDefaultConcurrency;
   uint32_t credit_used_ = 0;
   ipc::HeadDetail head_detail_ = ipc::HeadDetail::kFull;

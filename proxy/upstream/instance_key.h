@@ -1,10 +1,13 @@
-// Names one process of a worker, as the agent and the keeper do.
+// Names one process of a worker, as the agent and the keeper do, and what
+// comes with it.
 
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/os/unique_fd.h"
+#include "proxy/upstream/worker_traits.h"
 
 namespace apm::upstream {
 
@@ -21,6 +24,13 @@ struct WorkerPipes {
   UniqueFd to_worker;
   UniqueFd from_worker;
   UniqueFd stray;  // What the worker printed between frames goes there.
+};
+
+// A process to send sessions to.
+struct Attachment {
+  WorkerPipes pipes;
+  uint32_t link_record = 0;            // proxy/link_records.h
+  std::optional<WorkerTraits> traits;  // Of one that has spoken already.
 };
 
 }  // namespace apm::upstream

@@ -21,6 +21,10 @@
 
 #include "ipc/worker_head.h"
 
+namespace apm::proxy {
+struct SessionRecord;
+}
+
 namespace apm::upstream {
 
 class Instance;
@@ -94,12 +98,15 @@ struct Session {
   bool holds_credit = false;
   uint8_t id_size = 0;
   uint32_t slot = 0;
+  uint64_t random = 0;
   char id_text[kMaxSessionIdBytes];
 
   Worker* worker = nullptr;
   Instance* instance = nullptr;
   SessionPeer* peer = nullptr;  // Null: the slot is free.
-  std::string saved_data;       // JSON, from saveSessionData.
+  // For the next proxy, while the worker knows of it; else null.
+  proxy::SessionRecord* record = nullptr;
+  std::string saved_data;  // JSON, from saveSessionData.
 
   // In the worker's queue or in the instance's list.
   Session* previous = nullptr;

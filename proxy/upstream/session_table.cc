@@ -21,12 +21,31 @@ static_assert(17 + 8 + 1 + 16 <= kMaxSessionIdBytes);
 // A slot whose saved data was large gives the memory back.
 constexpr size_t kKeptDataBytes = 1024;
 
+std::string FormatPrefix(uint64_t incarnation) {
+  return absl::StrFormat("%x-", incarnation);
+}
+
+// What follows the prefix. Returns its end.
+char* WriteRest(uint32_t slot, uint64_t random, char* to) {
+  to = std::to_chars(to, to + 8, slot, 16).ptr;
+  *to++ = '-';
+  for (int i = 0; i < 16; ++i, random >>= 4) *to++ = kHex[random & 15];
+  return to;
+}
+
 }  // namespace
+
+std::string FormatSessionId(uint64_t incarnation, uint32_t slot,
+                            uint64_t random) {
+  char rest[kMaxSessionIdBytes];
+  return FormatPrefix(incarnation).append(rest, WriteRest(slot, random, rest));
+}
 
 SessionTable::SessionTable() { SetIncarnation(0); }
 
 void SessionTable::SetIncarnation(uint64_t incarnation) {
-  prefix_ = absl::StrFormat("%x-", incarnation);
+  incarnation_ = incarnation;
+  prefix_ = FormatPrefix(incarnation);
 }
 
 uint64_t SessionTable::Random() {
@@ -47,14 +66,11 @@ Session& SessionTable::Open() {
   Session& session = *slots_[free_.back()];
   free_.pop_back();
 
-  char* to = session.id_text;
-  memcpy(to, prefix_.data(), prefix_.size());
-  to += prefix_.size();
-  to = std::to_chars(to, to + 8, session.slot, 16).ptr;
-  *to++ = '-';
-  uint64_t random = Random();
-  for (int i = 0; i < 16; ++i, random >>= 4) *to++ = kHex[random & 15];
-  session.id_size = static_cast<uint8_t>(to - session.id_text);
+  session.random = Random();
+  memcpy(session.id_text, prefix_.data(), prefix_.size());
+  const char* end =
+      WriteRest(session.slot, session.random, session.id_text + prefix_.size());
+  session.id_size = static_cast<uint8_t>(end - session.id_text);
   return session;
 }
 

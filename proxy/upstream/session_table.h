@@ -21,6 +21,10 @@
 
 namespace apm::upstream {
 
+// The id of a session of any proxy.
+std::string FormatSessionId(uint64_t incarnation, uint32_t slot,
+                            uint64_t random);
+
 // Thread: the shard's.
 class SessionTable {
  public:
@@ -28,6 +32,7 @@ class SessionTable {
 
   // For the ids given out from now on.
   void SetIncarnation(uint64_t incarnation);
+  uint64_t incarnation() const { return incarnation_; }
 
   // A fresh session; reuses the memory of ended ones.
   Session& Open();
@@ -43,6 +48,7 @@ class SessionTable {
  private:
   uint64_t Random();
 
+  uint64_t incarnation_ = 0;
   std::string prefix_;  // Incarnation and "-".
   std::vector<std::unique_ptr<Session>> slots_;
   std::vector<uint32_t> free_;

@@ -12,9 +12,15 @@
 
 namespace apm::upstream {
 
-StrayPipe::StrayPipe(EventLoop& loop, UniqueFd pipe)
-    : loop_(loop), pipe_(std::move(pipe)) {
+StrayPipe::StrayPipe(EventLoop& loop, UniqueFd pipe) : loop_(loop) {
+  Use(std::move(pipe));
+}
+
+void StrayPipe::Use(UniqueFd pipe) {
+  Watch(false);
+  pipe_ = std::move(pipe);
   fcntl(pipe_.get(), F_SETFL, fcntl(pipe_.get(), F_GETFL) | O_NONBLOCK);
+  Flush();
 }
 
 StrayPipe::~StrayPipe() {

@@ -29,6 +29,9 @@ class StrayPipe {
   // Ends an unfinished line and tries once more to write.
   ~StrayPipe();
 
+  // Writes to `pipe` from here on, also what waits.
+  void Use(UniqueFd pipe);
+
   // Takes bytes that were cut anywhere. Returns how many were dropped.
   size_t Write(std::string_view bytes);
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/os/event_loop.h"
+#include "proxy/link_memory.h"
 #include "proxy/upstream/instance_key.h"
 #include "proxy/upstream/session_table.h"
 
@@ -18,8 +19,9 @@ class UpstreamEvents {
  public:
   virtual ~UpstreamEvents() = default;
 
-  // The first valid frame of a worker, of whatever kind.
-  virtual void OnHello(const InstanceKey& key, std::string_view connector) = 0;
+  // The first valid frame of a worker, of whatever kind; its `hello` if that
+  // comes later; and again for each new agent.
+  virtual void OnHello(const InstanceKey& key, const WorkerTraits& traits) = 0;
   virtual void OnDrained(const InstanceKey& key, uint32_t sessions_left) = 0;
   // Closed its pipes without being detached.
   virtual void OnLinkLost(const InstanceKey& key) = 0;
@@ -30,6 +32,7 @@ class UpstreamEvents {
 struct UpstreamContext {
   EventLoop& loop;
   SessionTable& sessions;
+  proxy::LinkMemory& links;
   UpstreamEvents& events;
   std::span<char> read_scratch;  // ipc::kLinkReadBytes.
 };

@@ -133,14 +133,14 @@ Instance* Worker::Find(const InstanceKey& key) const {
   return nullptr;
 }
 
-absl::Status Worker::Attach(const InstanceKey& key, WorkerPipes pipes) {
+absl::Status Worker::Attach(const InstanceKey& key, Attachment attachment) {
   if (Instance* known = Find(key); known != nullptr) {
-    known->RepeatHello();
+    known->MeetNewAgent(std::move(attachment.pipes.stray));
     return absl::OkStatus();
   }
   APM_ASSIGN_OR_RETURN(
       std::unique_ptr<Instance> instance,
-      Instance::Create(context_, *this, key, std::move(pipes)));
+      Instance::Create(context_, *this, key, std::move(attachment)));
   instances_.push_back(std::move(instance));
   DispatchQueued();
   return absl::OkStatus();

@@ -58,8 +58,9 @@ class Worker {
   // The client's side ended it; the worker is told `reason`.
   void End(Session& session, std::string_view reason);
 
-  // Attaching a key that is there already keeps the link there is.
-  absl::Status Attach(const InstanceKey& key, WorkerPipes pipes);
+  // Of a key that is there already only the stray pipe is taken: the agent is
+  // a new one. Else as Instance::Create().
+  absl::Status Attach(const InstanceKey& key, Attachment attachment);
   void MarkReady(const InstanceKey& key);
   void Drain(const InstanceKey& key, bool for_good, absl::Duration deadline);
   void Detach(const InstanceKey& key);

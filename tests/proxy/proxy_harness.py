@@ -48,6 +48,10 @@ WORKER_FIELDS = [
 HEADER_BYTES, WORKER_BYTES = 64, 256
 MAGIC = 0x41504D434E545231
 
+# Layout: proxy/link_records.h.
+LINK_MAGIC, SESSION_MAGIC = 0x41504D4C494E4B31, 0x41504D5345535331
+LINK_BYTES, SESSION_BYTES = 64, 24
+
 
 def proxy_environment():
     """A sanitizer build runs without its sandbox: no_sandbox.cc."""
@@ -111,6 +115,71 @@ class Counters:
                           8 * WORKER_FIELDS.index(name))
 
 
+class Records:
+    """One of the two memfds that a proxy leaves to the next one."""
+
+    def __init__(self, magic, record_bytes, count, sealed=True):
+        size = HEADER_BYTES + count * record_bytes
+        self.count, self.record_bytes = count, record_bytes
+        self.fd = os.memfd_create("records", os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, size)
+        if sealed:
+            fcntl.fcntl(self.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)
+        self.map = mmap.mmap(self.fd, size)
+        self.map[:24] = struct.pack("=QQQ", magic, record_bytes, count)
+
+    def offset(self, number):
+        return HEADER_BYTES + number * self.record_bytes
+
+    def close(self):
+        self.map.close()
+        os.close(self.fd)
+
+
+class LinkRecords:
+    """The link and session records, as the agent makes and reads them."""
+
+    def __init__(self, links=64, sessions=1024):
+        self.links = Records(LINK_MAGIC, LINK_BYTES, links)
+        self.sessions = Records(SESSION_MAGIC, SESSION_BYTES, sessions)
+        self.numbers = {}
+
+    def number(self, key):
+        """The record of a process: the same one each time."""
+        return self.numbers.setdefault(tuple(sorted(key.items())),
+                                       len(self.numbers))
+
+    def replace(self, old, new):
+        """A new process gets the record of one that has gone."""
+        number = self.numbers.pop(tuple(sorted(old.items())))
+        self.numbers[tuple(sorted(new.items()))] = number
+        at = self.links.offset(number)
+        self.links.map[at:at + LINK_BYTES] = bytes(LINK_BYTES)
+
+    def link(self, key):
+        """(owner, busy_in, busy_out)"""
+        return struct.unpack_from("=QII", self.links.map,
+                                  self.links.offset(self.number(key)))
+
+    def torn(self, key):
+        return any(self.link(key)[1:])
+
+    def session_ids(self):
+        """Of all records that count, whoever their proxy is."""
+        ids = []
+        for number in range(self.sessions.count):
+            incarnation, random, slot, _ = struct.unpack_from(
+                "=QQII", self.sessions.map, self.sessions.offset(number))
+            if incarnation:
+                digits = f"{random:016x}"[::-1]  # The last one first.
+                ids.append(f"{incarnation:x}-{slot:x}-{digits}")
+        return ids
+
+    def close(self):
+        self.links.close()
+        self.sessions.close()
+
+
 class WorkerSession:
     """One session as a worker sees it."""
 
@@ -155,13 +224,30 @@ class FakeWorker:
                         generation=generation)
         self.stdin, to_worker = os.pipe()
         from_worker, self.stdout = os.pipe()
-        self.stray, stray = os.pipe()
+        self.stray = None
         self.buffer = b""
-        attach = proxy_pb2.ToProxy(
-            attach_worker=proxy_pb2.AttachWorker(**self.key))
-        proxy.agent.send(attach, [to_worker, from_worker, stray])
-        for fd in (to_worker, from_worker, stray):
+        self.traits = None  # What the proxy reported of its hello.
+        self.kept = (to_worker, from_worker)  # As the keeper does.
+        self.attach()
+        if not proxy.keeps_pipes:
+            self.forget_pipes()
+
+    def attach(self):
+        """What the agent says of the process to a proxy, old or new."""
+        if self.stray is not None:
+            os.close(self.stray)
+        self.stray, stray = os.pipe()
+        self.proxy.command(
+            attach_worker=proxy_pb2.AttachWorker(
+                **self.key, link_record=self.proxy.records.number(self.key),
+                traits=self.traits),
+            fds=[*self.kept, stray])
+        os.close(stray)
+
+    def forget_pipes(self):
+        for fd in self.kept:
             os.close(fd)
+        self.kept = ()
 
     def _fill(self, deadline=DEADLINE):
         ready, _, _ = select.select([self.stdin], [], [], deadline)
@@ -222,7 +308,9 @@ class FakeWorker:
     def hello(self, concurrency=64, features=()):
         self.send({"_command": "hello", "connector": "test/1.0",
                    "concurrency": concurrency, "features": list(features)})
-        return self.proxy.report("worker_hello")
+        report = self.proxy.report("worker_hello")
+        self.traits = report.traits
+        return report
 
     def ready(self):
         """The agent vouches for this process, which has said nothing yet."""
@@ -246,6 +334,7 @@ class FakeWorker:
 
     def release(self):
         self.die()
+        self.forget_pipes()
         os.close(self.stray)
 
 
@@ -390,7 +479,8 @@ class Proxy:
     """The proxy under test, with one worker (id 1) on one TCP listener."""
 
     def __init__(self, route=None, limits=None, http=True, websocket=False,
-                 unix=False, max_connections=0, access_log=False, files=None):
+                 unix=False, max_connections=0, access_log=False, files=None,
+                 keeps_pipes=False):
         self.folder = tempfile.TemporaryDirectory(prefix="apm-proxy-test-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         self.workers, self.clients, self.processes = [], [], []
@@ -399,7 +489,24 @@ class Proxy:
         self.route = dict(id=1, name="web", counter_slot=0,
                           access_log=access_log, **(route or {}))
         self.limits, self.max_connections = limits or {}, max_connections
+        self.keeps_pipes = keeps_pipes  # To take the links over: kill().
+        self.files = files
+        self.incarnation = 6
+        self.counters, self.records = Counters(), LinkRecords()
+        self.start()
+        self.default = self.listen(http=http, websocket=websocket, unix=unix)
+        if access_log:
+            self.access_log_path = os.path.join(self.folder.name, "access.log")
+            with open(self.access_log_path, "ab") as file:
+                self.agent.send(proxy_pb2.ToProxy(
+                    access_log=proxy_pb2.AccessLog(worker_id=1)),
+                    [file.fileno()])
+
+    def start(self):
+        """A new proxy, told everything but its links."""
+        self.incarnation += 1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        files = self.files
         self.process = subprocess.Popen(
             [BINARY, "--keeper-fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()], stderr=self.log,
@@ -409,24 +516,46 @@ class Proxy:
         theirs.close()
         self.keeper = Channel(ours)
         self.new_agent()
-        self.counters = Counters()
-        self.agent.send(proxy_pb2.ToProxy(
-            counters=proxy_pb2.Counters(slots=4)), [self.counters.fd])
+        self.introduce()
+        for listener, sock in self.listeners.values():
+            self.command(add_listener=listener, fds=[sock.fileno()])
+
+    def introduce(self):
+        self.command(counters=proxy_pb2.Counters(slots=self.counters.slots),
+                     fds=[self.counters.fd])
+        self.send_link_records(self.records)
         self.send_snapshot()
-        self.default = self.listen(http=http, websocket=websocket, unix=unix)
-        if access_log:
-            self.access_log_path = os.path.join(self.folder.name, "access.log")
-            with open(self.access_log_path, "ab") as file:
-                self.agent.send(proxy_pb2.ToProxy(
-                    access_log=proxy_pb2.AccessLog(worker_id=1)),
-                    [file.fileno()])
+
+    def send_link_records(self, records):
+        self.command(
+            link_records=proxy_pb2.LinkRecords(links=records.links.count,
+                                               sessions=records.sessions.count),
+            fds=[records.links.fd, records.sessions.fd])
+
+    def kill(self):
+        """The proxy dies at once, wherever it is."""
+        self.process.kill()
+        self.process.wait()
+        self.keeper.sock.close()
+        self.agent.sock.close()
+
+    def take_over(self, workers=None):
+        """A new proxy gets the links of the dead one, as the agent does it."""
+        self.start()
+        for worker in self.workers if workers is None else workers:
+            worker.attach()
+        self.take_over_done()
+
+    def take_over_done(self):
+        self.command(take_over_done=proxy_pb2.TakeOverDone())
 
     def new_agent(self):
         """What the keeper does when an agent has started (again)."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.agent = Channel(ours)
         self.keeper.send(keeper_pb2.AgentChannel(
-            proxy_incarnation=7, agent_incarnation=1), [theirs.fileno()])
+            proxy_incarnation=self.incarnation, agent_incarnation=1),
+            [theirs.fileno()])
         theirs.close()
         try:
             self.ready = self.report("ready")
@@ -453,11 +582,11 @@ class Proxy:
             address = sock.getsockname()
         sock.listen(128)
         sock.setblocking(False)
-        self.agent.send(proxy_pb2.ToProxy(add_listener=proxy_pb2.AddListener(
+        listener = proxy_pb2.AddListener(
             id=listener_id, worker_id=worker_id, http=http,
-            websocket=websocket, unix=unix, address="http://test")),
-            [sock.fileno()])
-        self.listeners[listener_id] = sock  # Held, as the keeper does.
+            websocket=websocket, unix=unix, address="http://test")
+        self.command(add_listener=listener, fds=[sock.fileno()])
+        self.listeners[listener_id] = listener, sock  # As the keeper does.
         return address
 
     def attach(self, instance=0, worker_id=1):
@@ -474,9 +603,10 @@ class Proxy:
                                    stderr=self.log,
                                    env={**os.environ, **(env or {})})
         self.processes.append(process)
+        key = dict(worker_id=worker_id, instance=instance,
+                   generation=next(self.generations))
         self.command(attach_worker=proxy_pb2.AttachWorker(
-            worker_id=worker_id, instance=instance,
-            generation=next(self.generations)),
+            **key, link_record=self.records.number(key)),
             fds=[to_worker, from_worker, stray])
         for fd in (stdin, to_worker, from_worker, stdout, stray):
             os.close(fd)
@@ -539,10 +669,11 @@ class Proxy:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for sock in self.listeners.values():
+        for _, sock in self.listeners.values():
             sock.close()
         self.agent.sock.close()
         os.close(self.counters.fd)
+        self.records.close()
         if kind is not None or code != 0:
             print("--- the proxy's log\n" + self.log_text())
         self.log.close()

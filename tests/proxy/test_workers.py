@@ -27,7 +27,8 @@ def test_requests_go_round_robin(proxy):
 
 def test_a_worker_of_concurrency_one_gets_one_request_at_a_time(proxy):
     worker = proxy.attach()
-    assert worker.hello(concurrency=1).connector == "test/1.0"
+    traits = worker.hello(concurrency=1).traits
+    assert (traits.connector, traits.concurrency) == ("test/1.0", 1)
     clients = [proxy.connect(), proxy.connect()]
     for i, client in enumerate(clients):
         client.get(f"/{i}")
@@ -92,7 +93,8 @@ def test_the_first_frame_of_an_original_worker_is_its_hello(proxy):
     client.get()
     worker.expect_session().answer()
     hello = proxy.report("worker_hello")
-    assert (hello.worker_id, hello.connector) == (1, "")
+    assert hello.worker_id == 1
+    assert hello.traits == proxy_pb2.WorkerTraits()
 
 
 def answers_all(proxy, worker, requests=4):
@@ -206,18 +208,49 @@ def test_detaching_reads_what_the_worker_has_left(proxy):
     assert client.response().body == b"just in time"
 
 
+def test_a_hello_that_is_not_the_first_frame_is_reported_too(proxy):
+    worker = proxy.attach()
+    worker.send({"_command": "ready"})
+    assert proxy.report("worker_hello").traits.connector == ""
+    assert worker.hello().traits.connector == "test/1.0"
+
+
+def test_a_second_hello_counts_for_nothing(proxy):
+    worker = proxy.attach()
+    worker.hello(concurrency=1)
+    worker.send({"_command": "hello", "concurrency": 9})
+    clients = [proxy.connect(), proxy.connect()]
+    for client in clients:
+        client.get()
+    worker.expect_session()
+    proxy.expect_counter("queued", 1)
+
+
+def test_what_a_hello_says_is_passed_on_within_limits(proxy):
+    worker = proxy.attach()
+    worker.send({"_command": "hello", "connector": "\u00e9" * 100,
+                 "features": ["x" * 33] + [f"f{i}" for i in range(20)]})
+    traits = proxy.report("worker_hello").traits
+    assert traits.connector == "\u00e9" * 32
+    assert list(traits.features) == [f"f{i}" for i in range(16)]
+
+
 def test_a_new_agent_finds_everything_as_it_was(proxy):
     worker, client = proxy.attach(), proxy.connect()
-    worker.hello()
+    told = worker.hello(concurrency=3, features=["drain", "of tomorrow"])
     client.get("/before")
     session = worker.expect_session()
     proxy.agent.sock.close()
     proxy.new_agent()
-    proxy.send_snapshot()
-    # The agent repeats what it knows; the old pipes stay in use.
+    proxy.introduce()
+    # The agent repeats what it knows; the old pipes stay in use, but for the
+    # one that ends with the agent.
     again = FakeWorker(proxy, **worker.key)
     proxy.workers.append(again)
-    assert proxy.report("worker_hello").connector == "test/1.0"
+    proxy.take_over_done()
+    assert proxy.report("worker_hello") == told
+    worker.send_bytes(b"printed\n")
+    assert again.read_stray(8) == b"printed\n"
     session.answer(b"during")
     assert client.response().body == b"during"
     client.get("/after")
