@@ -57,22 +57,23 @@ struct Exit {
   friend bool operator==(const Exit&, const Exit&) = default;
 };
 
+// `{}`: so that one can be made of the fields that matter.
 struct Event {
-  Cursor cursor;    // Its own; set by EventLog::Append().
-  absl::Time time;  // Kept in microseconds.
-  std::string type;
+  Cursor cursor{};    // Its own; set by EventLog::Append().
+  absl::Time time{};  // Kept in microseconds.
+  std::string type{};
   Severity severity = Severity::kInfo;
-  std::string worker;       // Empty: the node's own.
-  uint32_t instance = 0;    // Meaningful with `generation` above 0.
-  uint64_t generation = 0;  // 0: of the whole worker.
-  pid_t pid = 0;            // 0: none.
-  std::string from_state;   // Of kWorkerState.
-  std::string to_state;
-  std::string text;  // For people: one line.
-  std::optional<Exit> exit;
+  std::string worker{};      // Empty: the node's own.
+  uint32_t instance = 0;     // Meaningful with `generation` above 0.
+  uint64_t generation = 0;   // 0: of the whole worker.
+  pid_t pid = 0;             // 0: none.
+  std::string from_state{};  // Of kWorkerState.
+  std::string to_state{};
+  std::string text{};  // For people: one line.
+  std::optional<Exit> exit{};
   // The last lines of its stderr, of a process that ended without having been
   // told to.
-  std::vector<std::string> stderr_tail;
+  std::vector<std::string> stderr_tail{};
 
   friend bool operator==(const Event&, const Event&) = default;
 };

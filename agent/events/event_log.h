@@ -28,10 +28,10 @@ namespace apm::events {
 class EventLog {
  public:
   struct Query {
-    std::optional<Cursor> after;     // Absent: from the oldest that is kept.
-    size_t max = kMaxEvents;         // Of events in the page.
-    std::vector<std::string> names;  // "web" or "web/0"; none: all events.
-    bool newest = false;             // The last `max`, not the first.
+    std::optional<Cursor> after{};     // Absent: from the oldest that is kept.
+    size_t max = kMaxEvents;           // Of events in the page.
+    std::vector<std::string> names{};  // "web" or "web/0"; none: all events.
+    bool newest = false;               // The last `max`, not the first.
   };
 
   struct Page {
