@@ -21,8 +21,8 @@ namespace apm::config {
 // applying the configuration undoes it.
 struct Overlay {
   bool stopped = false;
-  bool deleted = false;          // It has no processes and is not listed.
-  std::optional<int> instances;  // Scaled to.
+  bool deleted = false;  // It has no processes and is not listed.
+  std::optional<int> instances = std::nullopt;  // Scaled to.
 
   bool operator==(const Overlay&) const = default;
 };
@@ -35,7 +35,7 @@ std::vector<std::string> DescribeOverlay(const WorkerConfig& definition,
 struct CurrentWorker {
   WorkerConfig definition;  // As last applied; not as bound, not as scaled.
   bool from_files = true;   // False: of the API.
-  Overlay overlay;
+  Overlay overlay = {};
 };
 
 // What a change asks for; what is false stays as it is. Everything else of the
@@ -50,7 +50,7 @@ struct ChangeSteps {
   bool listeners = false;    // Some are to be opened, closed, or both.
   bool socket_mode = false;  // Of unix sockets that stay open.
   bool scale = false;        // From what runs to wanted->instances.
-  bool start = false;        // It was stopped, or deleted, by command.
+  bool start = false;        // Stopped or deleted by command: nothing runs.
 
   bool operator==(const ChangeSteps&) const = default;
 };
