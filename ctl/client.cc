@@ -18,10 +18,13 @@
 #include <grpcpp/support/status.h>
 
 #include "apm/v1/agent.grpc.pb.h"
+#include "apm/v1/event.grpc.pb.h"
 #include "apm/v1/log.grpc.pb.h"
 #include "apm/v1/worker.grpc.pb.h"
 #include "base/os/unique_fd.h"
 #include "base/status/status_macros.h"
+#include "ctl/grpc_stream.h"
+#include "ctl/stream.h"
 #include "ctl/trust.h"
 
 namespace apm::ctl {
@@ -54,7 +57,8 @@ struct Client::Stubs {
         deadline(deadline_at),
         agent(channel),
         worker(channel),
-        log(channel) {}
+        log(channel),
+        event(channel) {}
 
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(
@@ -68,6 +72,15 @@ struct Client::Stubs {
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (status.ok()) return response;
     return Explain(status);
+  }
+
+  // `start` is a method of a stub's async().
+  template <typename Message, typename Request, typename Start>
+  std::unique_ptr<Stream<Message>> Open(const Request& request,
+                                        const Start& start) const {
+    return std::make_unique<GrpcStream<Request, Message>>(
+        request, start,
+        [this](const grpc::Status& status) { return Explain(status); });
   }
 
   // gRPC's own words for a broken connection or a passed deadline help nobody.
@@ -94,6 +107,7 @@ struct Client::Stubs {
   v1::AgentService::Stub agent;
   v1::WorkerService::Stub worker;
   v1::LogService::Stub log;
+  v1::EventService::Stub event;
 };
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
@@ -173,6 +187,27 @@ absl::StatusOr<v1::DeleteWorkerResponse> Client::Delete(
 absl::StatusOr<v1::ReadLogResponse> Client::ReadLog(
     const v1::ReadLogRequest& request) {
   return stubs_->Call(stubs_->log, &v1::LogService::Stub::Read, request);
+}
+
+absl::StatusOr<v1::ListEventsResponse> Client::ListEvents(
+    const v1::ListEventsRequest& request) {
+  return stubs_->Call(stubs_->event, &v1::EventService::Stub::List, request);
+}
+
+std::unique_ptr<Stream<v1::FollowLogResponse>> Client::FollowLog(
+    const v1::FollowLogRequest& request) {
+  return stubs_->Open<v1::FollowLogResponse>(
+      request, [this](auto* context, const auto* asked, auto* reactor) {
+        stubs_->log.async()->Follow(context, asked, reactor);
+      });
+}
+
+std::unique_ptr<Stream<v1::WatchEventsResponse>> Client::WatchEvents(
+    const v1::WatchEventsRequest& request) {
+  return stubs_->Open<v1::WatchEventsResponse>(
+      request, [this](auto* context, const auto* asked, auto* reactor) {
+        stubs_->event.async()->Watch(context, asked, reactor);
+      });
 }
 
 }  // namespace apm::ctl

@@ -10,11 +10,15 @@
 #include <absl/status/statusor.h>
 
 #include "apm/v1/agent.pb.h"
+#include "apm/v1/event.pb.h"
 #include "apm/v1/log.pb.h"
 #include "apm/v1/worker.pb.h"
 #include "ctl/command_line.h"
 
 namespace apm::ctl {
+
+template <typename Message>
+class Stream;  // stream.h
 
 // Each call takes what is left of Globals::timeout, counted from Connect(),
 // and fails with words for the user: kDeadlineExceeded when it is used up,
@@ -44,6 +48,14 @@ class Client {
 
   absl::StatusOr<v1::ReadLogResponse> ReadLog(
       const v1::ReadLogRequest& request);
+  absl::StatusOr<v1::ListEventsResponse> ListEvents(
+      const v1::ListEventsRequest& request);
+
+  // These may last for ever. The stream ends before its client does.
+  std::unique_ptr<Stream<v1::FollowLogResponse>> FollowLog(
+      const v1::FollowLogRequest& request);
+  std::unique_ptr<Stream<v1::WatchEventsResponse>> WatchEvents(
+      const v1::WatchEventsRequest& request);
 
  private:
   struct Stubs;
