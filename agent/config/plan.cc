@@ -1,6 +1,7 @@
 #include "agent/config/plan.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <string>
@@ -58,6 +59,24 @@ void PlanInstances(const CurrentWorker& current, const WorkerConfig& wanted,
   }
 }
 
+// Undoes what commands have stopped.
+void PlanStart(const Overlay& overlay, PlannedChange& change) {
+  if (overlay.deleted || overlay.stopped) {
+    change.fields.emplace_back(overlay.deleted ? "no longer deleted"
+                                               : "no longer stopped");
+    change.steps.start = true;
+    // There is nothing to replace: it starts as it is now wanted.
+    change.steps.replace = false;
+    change.steps.at_once = false;
+    return;
+  }
+  for (const uint32_t instance : overlay.stopped_instances) {
+    change.fields.push_back(
+        absl::StrCat("instance ", instance, " no longer stopped"));
+    change.steps.start = true;
+  }
+}
+
 PlannedChange PlanExisting(const CurrentWorker& current,
                            const WorkerConfig& wanted) {
   PlannedChange change;
@@ -69,14 +88,7 @@ PlannedChange PlanExisting(const CurrentWorker& current,
   const bool redefined = !change.fields.empty() ||
                          current.definition.instances != wanted.instances;
   PlanInstances(current, wanted, change);
-  if (current.overlay.stopped || current.overlay.deleted) {
-    change.fields.emplace_back(current.overlay.deleted ? "no longer deleted"
-                                                       : "no longer stopped");
-    change.steps.start = true;
-    // There is nothing to replace: it starts as it is now wanted.
-    change.steps.replace = false;
-    change.steps.at_once = false;
-  }
+  PlanStart(current.overlay, change);
   change.action = change.steps.replace ? Action::kRolling
                   : redefined          ? Action::kUpdate
                                        : Action::kOverlay;
@@ -107,6 +119,9 @@ std::vector<std::string> DescribeOverlay(const WorkerConfig& definition,
   std::vector<std::string> words;
   if (overlay.deleted) words.emplace_back("deleted");
   if (overlay.stopped) words.emplace_back("stopped");
+  for (const uint32_t instance : overlay.stopped_instances) {
+    words.push_back(absl::StrCat("instance ", instance, " stopped"));
+  }
   if (overlay.instances && *overlay.instances != definition.instances) {
     words.push_back(InstancesText(definition.instances, *overlay.instances));
   }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,15 @@ namespace apm::config {
 // applying the configuration undoes it.
 struct Overlay {
   bool stopped = false;
+  std::set<uint32_t> stopped_instances = {};  // Those alone.
   bool deleted = false;  // It has no processes and is not listed.
   std::optional<int> instances = std::nullopt;  // Scaled to.
 
   bool operator==(const Overlay&) const = default;
 };
 
-// For people: "stopped", "instances 4 -> 8". Without what changes nothing.
+// For people: "stopped", "instance 1 stopped", "instances 4 -> 8". Without what
+// changes nothing.
 std::vector<std::string> DescribeOverlay(const WorkerConfig& definition,
                                          const Overlay& overlay);
 
@@ -50,7 +53,7 @@ struct ChangeSteps {
   bool listeners = false;    // Some are to be opened, closed, or both.
   bool socket_mode = false;  // Of unix sockets that stay open.
   bool scale = false;        // From what runs to wanted->instances.
-  bool start = false;        // Stopped or deleted by command: nothing runs.
+  bool start = false;        // What was stopped or deleted by command.
 
   bool operator==(const ChangeSteps&) const = default;
 };

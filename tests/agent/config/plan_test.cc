@@ -314,6 +314,15 @@ TEST(PlanOverlayTest, WhatDoesNotRunIsNotReplaced) {
   EXPECT_EQ(change.steps, (ChangeSteps{.start = true}));
 }
 
+TEST(PlanOverlayTest, OfAWorkerThatRunsSingleInstancesStart) {
+  const PlannedChange change =
+      After([](WorkerConfig& worker) { worker.exec = "/bin/b"; },
+            {.stopped_instances = {1}});
+  EXPECT_EQ(change.action, Action::kRolling);
+  EXPECT_EQ(change.steps, (ChangeSteps{.replace = true, .start = true}));
+  EXPECT_EQ(change.fields.back(), "instance 1 no longer stopped");
+}
+
 TEST(PlanOverlayTest, AnEditThatConfirmsAScaleChangesOnlyTheDefinition) {
   const PlannedChange change = After(
       [](WorkerConfig& worker) { worker.instances = 8; }, {.instances = 8});
@@ -339,6 +348,8 @@ TEST(DescribeOverlayTest, TellsEachCommandThatStillCounts) {
   EXPECT_THAT(DescribeOverlay(Web(), {}), IsEmpty());
   EXPECT_THAT(DescribeOverlay(Web(), {.stopped = true, .instances = 8}),
               ElementsAre("stopped", "instances 2 -> 8"));
+  EXPECT_THAT(DescribeOverlay(Web(), {.stopped_instances = {0, 1}}),
+              ElementsAre("instance 0 stopped", "instance 1 stopped"));
   EXPECT_THAT(DescribeOverlay(Web(), {.instances = 2}), IsEmpty());
   EXPECT_THAT(DescribeOverlay(Web(), {.deleted = true}),
               ElementsAre("deleted"));
