@@ -22,7 +22,6 @@
 namespace apm::config {
 namespace {
 
-constexpr uint64_t kMaxInstances = 1024;
 constexpr size_t kMaxListeners = 64;
 constexpr size_t kMaxValues = 4096;  // Of params, env, trusted.
 

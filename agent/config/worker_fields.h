@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,8 @@
 #include "agent/config/config.h"
 
 namespace apm::config {
+
+inline constexpr uint32_t kMaxInstances = 1024;  // Of one worker.
 
 // As the directives of the same names; empty means not given.
 struct WorkerFields {

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
 
 namespace apm::control {
@@ -17,6 +19,8 @@ namespace {
 Role RequiredRole(Method method) {
   switch (method) {
     case Method::kShutdown:
+    case Method::kUpgrade:
+    case Method::kApplyConfig:
       return Role::kAdmin;
     case Method::kGetStatus:
     case Method::kCreateWorker:
@@ -27,10 +31,23 @@ Role RequiredRole(Method method) {
     case Method::kStopWorker:
     case Method::kRestartWorker:
     case Method::kReloadWorker:
+    case Method::kScaleWorker:
     case Method::kReadLog:
       return Role::kOperator;
   }
   return Role::kAdmin;
+}
+
+// What an operator is refused. REQUIRES: a method for administrators.
+std::string_view AdminTask(Method method) {
+  switch (method) {
+    case Method::kApplyConfig:
+      return "apply the configuration";
+    case Method::kUpgrade:
+      return "replace the agent's programs";
+    default:
+      return "end the agent";
+  }
 }
 
 bool IsMember(const Peer& peer, gid_t gid) {
@@ -91,11 +108,10 @@ absl::Status Authorise(Method method, const Peer& peer,
         WhyNobody(peer, policy, user_name(peer.uid)));
   }
   if (role < RequiredRole(method)) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("user ", user_name(peer.uid), " (uid ", peer.uid,
-                     ") may operate workers, but not end the agent; ask root "
-                     "or the owner (uid ",
-                     policy.owner, ")"));
+    return absl::PermissionDeniedError(absl::StrFormat(
+        "user %s (uid %d) may operate workers, but not %s; ask root or the "
+        "owner (uid %d)",
+        user_name(peer.uid), peer.uid, AdminTask(method), policy.owner));
   }
   if (method == Method::kCreateWorker && role != Role::kAdmin &&
       policy.owner != 0) {

@@ -30,6 +30,7 @@ enum class Role : uint8_t { kNone, kOperator, kAdmin };
 enum class Method : uint8_t {
   kGetStatus,
   kShutdown,
+  kUpgrade,
   kCreateWorker,
   kGetWorker,
   kListWorkers,
@@ -38,6 +39,8 @@ enum class Method : uint8_t {
   kStopWorker,
   kRestartWorker,
   kReloadWorker,
+  kScaleWorker,
+  kApplyConfig,
   kReadLog,
 };
 

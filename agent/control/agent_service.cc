@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "agent/control/convert.h"
@@ -34,6 +35,25 @@ grpc::ServerUnaryReactor* AgentService::Shutdown(
           }
           call->Answer(answer);
         });
+      });
+}
+
+grpc::ServerUnaryReactor* AgentService::Upgrade(
+    grpc::CallbackServerContext* context, const v1::UpgradeRequest* request,
+    v1::UpgradeResponse* response) {
+  return gate_.Enter(
+      Method::kUpgrade, *context, *request, response,
+      [this](const auto& /*caller*/, const auto& wanted, const auto& call) {
+        if (!wanted.keeper()) {
+          return call->Refuse(absl::InvalidArgumentError(
+              "nothing to replace was named; what can be replaced while it "
+              "runs is the keeper: apmctl upgrade --keeper"));
+        }
+        api_.UpgradeKeeper(
+            [call](const absl::StatusOr<agent::UpgradeReport>& report) {
+              if (!report.ok()) return call->Refuse(report.status());
+              call->Answer(ToProto(*report));
+            });
       });
 }
 

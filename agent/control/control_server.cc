@@ -29,6 +29,7 @@
 
 #include "agent/control/access.h"
 #include "agent/control/agent_service.h"
+#include "agent/control/config_service.h"
 #include "agent/control/connections.h"
 #include "agent/control/control_socket.h"
 #include "agent/control/gate.h"
@@ -73,6 +74,7 @@ class ControlServer::Impl {
         disk_(std::move(disk)),
         agent_service_(gate_, api),
         worker_service_(gate_, api),
+        config_service_(gate_, api),
         log_service_(gate_, api, *disk_) {}
 
   ~Impl() { Stop(absl::ZeroDuration()); }
@@ -95,6 +97,7 @@ class ControlServer::Impl {
   std::thread disk_thread_;
   AgentService agent_service_;
   WorkerService worker_service_;
+  ConfigService config_service_;
   LogService log_service_;
   std::unique_ptr<grpc::Server> server_;
   TimerId accept_pause_ = kNoTimer;
@@ -115,6 +118,7 @@ absl::Status ControlServer::Impl::Start() {
   grpc::ServerBuilder builder;
   builder.RegisterService(&agent_service_);
   builder.RegisterService(&worker_service_);
+  builder.RegisterService(&config_service_);
   builder.RegisterService(&log_service_);
   builder.SetMaxReceiveMessageSize(kMaxMessageSize);
   builder.SetMaxSendMessageSize(kMaxMessageSize);

@@ -29,6 +29,11 @@ constexpr uint32_t kDefaultLogLines = 100;
 constexpr size_t kMaxAnswerBytes = size_t{3} << 20;
 constexpr size_t kBytesBesidesText = 32;  // Of one line, encoded.
 
+void AddTexts(const std::vector<std::string>& texts,
+              google::protobuf::RepeatedPtrField<std::string>& out) {
+  for (const std::string& text : texts) out.Add(ToUtf8(text));
+}
+
 v1::LastExit ToProto(const supervisor::ProcessExit& exit) {
   v1::LastExit proto;
   proto.set_code(exit.code);
@@ -67,9 +72,7 @@ v1::WorkerConfig ToProto(const config::WorkerConfig& config) {
   v1::WorkerConfig proto;
   proto.set_name(config.name);
   proto.set_exec(ToUtf8(config.exec));
-  for (const std::string& param : config.params) {
-    proto.add_params(ToUtf8(param));
-  }
+  AddTexts(config.params, *proto.mutable_params());
   proto.set_path(ToUtf8(config.path));
   for (const auto& [name, value] : config.env) {
     (*proto.mutable_env())[ToUtf8(name)] = ToUtf8(value);
@@ -93,6 +96,26 @@ v1::WorkerConfig ToProto(const config::WorkerConfig& config) {
   proto.set_user(config.user);
   proto.set_access_log(config.access_log);
   return proto;
+}
+
+// As config.proto lists them.
+std::string_view Name(agent::ConfigChange::Action action) {
+  using Action = agent::ConfigChange::Action;
+  switch (action) {
+    case Action::kCreate:
+      return "create";
+    case Action::kUpdate:
+      return "update";
+    case Action::kRolling:
+      return "rolling";
+    case Action::kDelete:
+      return "delete";
+    case Action::kOverlay:
+      return "overlay";
+    case Action::kOrphan:
+      return "orphan";
+  }
+  return "";
 }
 
 v1::Counters ToProto(const agent::TrafficCounters& counters) {
@@ -166,6 +189,30 @@ v1::Worker ToProto(const agent::WorkerView& view) {
   *proto.mutable_counters() = ToProto(view.counters);
   proto.set_problem(ToUtf8(view.problem));
   proto.set_access_log_file(ToUtf8(view.access_log_file));
+  AddTexts(view.overlays, *proto.mutable_overlays());
+  AddTexts(view.warnings, *proto.mutable_warnings());
+  return proto;
+}
+
+v1::ApplyConfigResponse ToProto(const agent::ApplyReport& report) {
+  v1::ApplyConfigResponse proto;
+  for (const agent::ConfigChange& change : report.changes) {
+    v1::ConfigChange& out = *proto.add_changes();
+    out.set_worker(change.worker);
+    out.set_action(std::string(Name(change.action)));
+    AddTexts(change.fields, *out.mutable_fields());
+    out.set_error(ToUtf8(change.error));
+  }
+  AddTexts(report.warnings, *proto.mutable_warnings());
+  return proto;
+}
+
+v1::UpgradeResponse ToProto(const agent::UpgradeReport& report) {
+  v1::UpgradeResponse proto;
+  proto.set_keeper_version(ToUtf8(report.keeper_version));
+  proto.set_keeper_pid(report.keeper_pid);
+  proto.set_processes_kept(report.processes_kept);
+  proto.set_descriptors_kept(report.descriptors_kept);
   return proto;
 }
 
@@ -194,6 +241,27 @@ absl::StatusOr<config::WorkerFields> FromProto(const v1::WorkerConfig& config) {
   fields.trusted.assign(config.trusted().begin(), config.trusted().end());
   fields.socket_mode = config.socket_mode();
   return fields;
+}
+
+absl::Status CheckScale(const v1::ScaleWorkerRequest& request) {
+  const std::string& name = request.name();
+  if (const size_t slash = name.find('/'); slash != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' is one instance; it is its worker that has a number of them: "
+        "apmctl scale %s %d",
+        name, name.substr(0, slash), request.instances()));
+  }
+  if (request.instances() == 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' cannot have 0 instances; stop it instead: apmctl stop %s", name,
+        name));
+  }
+  if (request.instances() > config::kMaxInstances) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "'%s' cannot have %d instances; the limit of a worker is %d", name,
+        request.instances(), config::kMaxInstances));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<agent::LogQuery> FromProto(const v1::ReadLogRequest& request) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "agent/config/worker_fields.h"
@@ -123,6 +124,19 @@ grpc::ServerUnaryReactor* WorkerService::Reload(
     v1::Worker* response) {
   return Operate(Method::kReloadWorker, &agent::AgentApi::Reload, *context,
                  *request, response);
+}
+
+grpc::ServerUnaryReactor* WorkerService::Scale(
+    Context* context, const v1::ScaleWorkerRequest* request,
+    v1::Worker* response) {
+  return gate_.Enter(
+      Method::kScaleWorker, *context, *request, response,
+      [this](const auto& /*caller*/, const auto& wanted, const auto& call) {
+        const absl::Status valid = CheckScale(wanted);
+        if (!valid.ok()) return call->Refuse(valid);
+        api_.Scale(wanted.name(), wanted.instances(), !wanted.no_wait(),
+                   AnswerWithWorker(call));
+      });
 }
 
 }  // namespace apm::control

@@ -34,6 +34,8 @@ class WorkerService final : public v1::WorkerService::CallbackService {
                    v1::Worker* response) override;
   Reactor* Reload(Context* context, const v1::ReloadWorkerRequest* request,
                   v1::Worker* response) override;
+  Reactor* Scale(Context* context, const v1::ScaleWorkerRequest* request,
+                 v1::Worker* response) override;
 
  private:
   // Start, Stop, Restart and Reload: of one form, here as in AgentApi.

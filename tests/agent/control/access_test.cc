@@ -88,6 +88,17 @@ TEST_F(AccessTest, AMemberMayNotEndTheAgent) {
               StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
+TEST_F(AccessTest, AMemberScalesButDoesNotApplyOrUpgrade) {
+  Peer member = Local(kAlice);
+  member.gid = kAdmins;
+  EXPECT_THAT(Ask(Method::kScaleWorker, member), IsOk());
+  EXPECT_EQ(Ask(Method::kApplyConfig, member).message(),
+            "user alice (uid 1001) may operate workers, but not apply the "
+            "configuration; ask root or the owner (uid 1000)");
+  EXPECT_THAT(std::string(Ask(Method::kUpgrade, member).message()),
+              HasSubstr("but not replace the agent's programs"));
+}
+
 TEST_F(AccessTest, AMemberMayCreateOnlyWhereTheAgentCanTakeHisUid) {
   Peer member = Local(kAlice);
   member.gid = kAdmins;

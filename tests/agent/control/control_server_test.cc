@@ -24,6 +24,7 @@
 #include <gtest/gtest.h>
 
 #include "apm/v1/agent.grpc.pb.h"
+#include "apm/v1/config.grpc.pb.h"
 #include "apm/v1/log.grpc.pb.h"
 #include "apm/v1/worker.grpc.pb.h"
 #include "base/os/event_loop.h"
@@ -184,6 +185,104 @@ TEST_F(ControlServerTest, TheCreatorIsKnown) {
   });
 }
 
+TEST_F(ControlServerTest, ScaleAnswersWithTheNewInstances) {
+  grpc::ClientContext context;
+  v1::ScaleWorkerRequest request;
+  request.set_name("web");
+  request.set_instances(5);
+  v1::Worker worker;
+  const grpc::Status status =
+      v1::WorkerService::Stub(channel_).Scale(&context, request, &worker);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(worker.instances_size(), 5);
+  ASSERT_EQ(worker.overlays_size(), 1);
+  EXPECT_EQ(worker.overlays(0), "instances 2 -> 5");
+}
+
+TEST_F(ControlServerTest, ScaleToNothingDoesNotReachTheAgent) {
+  grpc::ClientContext context;
+  v1::ScaleWorkerRequest request;
+  request.set_name("web");
+  v1::Worker worker;
+  EXPECT_EQ(v1::WorkerService::Stub(channel_)
+                .Scale(&context, request, &worker)
+                .error_code(),
+            grpc::INVALID_ARGUMENT);
+  OnLoop([this] { EXPECT_EQ(api_.workers["web"].state.instances.size(), 2U); });
+}
+
+TEST_F(ControlServerTest, ApplyTellsEachChangeAndItsFailure) {
+  OnLoop([this] {
+    api_.apply = [](bool prune, bool dry_run) {
+      EXPECT_TRUE(prune);
+      EXPECT_TRUE(dry_run);
+      return agent::ApplyReport{
+          .changes = {{.worker = "web",
+                       .action = agent::ConfigChange::Action::kRolling,
+                       .fields = {"exec '/a' -> '/b'"},
+                       .error = "it did not get ready"}},
+          .warnings = {"not stored"}};
+    };
+  });
+  grpc::ClientContext context;
+  v1::ApplyConfigRequest request;
+  request.set_prune(true);
+  request.set_dry_run(true);
+  v1::ApplyConfigResponse response;
+  ASSERT_TRUE(v1::ConfigService::Stub(channel_)
+                  .Apply(&context, request, &response)
+                  .ok());
+  ASSERT_EQ(response.changes_size(), 1);
+  EXPECT_EQ(response.changes(0).worker(), "web");
+  EXPECT_EQ(response.changes(0).action(), "rolling");
+  EXPECT_EQ(response.changes(0).fields(0), "exec '/a' -> '/b'");
+  EXPECT_EQ(response.changes(0).error(), "it did not get ready");
+  EXPECT_EQ(response.warnings(0), "not stored");
+}
+
+TEST_F(ControlServerTest, FilesWithErrorsAreTheAnswerToApply) {
+  OnLoop([this] {
+    api_.apply = [](bool, bool) {
+      return absl::FailedPreconditionError("apm.conf:1:1: error: no\nmore");
+    };
+  });
+  grpc::ClientContext context;
+  v1::ApplyConfigResponse response;
+  const grpc::Status status =
+      v1::ConfigService::Stub(channel_).Apply(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);
+  EXPECT_EQ(status.error_message(), "apm.conf:1:1: error: no\nmore");
+}
+
+TEST_F(ControlServerTest, UpgradeTellsWhatWasKept) {
+  OnLoop([this] {
+    api_.upgrade_report = {.keeper_version = "2",
+                           .keeper_pid = 3,
+                           .processes_kept = 4,
+                           .descriptors_kept = 5};
+  });
+  grpc::ClientContext context;
+  v1::UpgradeRequest request;
+  request.set_keeper(true);
+  v1::UpgradeResponse response;
+  ASSERT_TRUE(v1::AgentService::Stub(channel_)
+                  .Upgrade(&context, request, &response)
+                  .ok());
+  EXPECT_EQ(response.keeper_version(), "2");
+  EXPECT_EQ(response.keeper_pid(), 3);
+  EXPECT_EQ(response.processes_kept(), 4U);
+  EXPECT_EQ(response.descriptors_kept(), 5U);
+}
+
+TEST_F(ControlServerTest, AnUpgradeOfNothingSaysWhatCanBeUpgraded) {
+  grpc::ClientContext context;
+  v1::UpgradeResponse response;
+  const grpc::Status status =
+      v1::AgentService::Stub(channel_).Upgrade(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("apmctl upgrade --keeper"));
+}
+
 TEST_F(ControlServerTest, AMissingLogIsEmpty) {
   api_.log_path = "/nonexistent/web.log";
   grpc::ClientContext context;
@@ -263,8 +362,8 @@ TEST_F(ControlServerTest, TellsItsServicesByReflection) {
   const std::string services = CallBytes(
       "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
       std::string("\x3A\x00", 2));
-  for (const char* name :
-       {"apm.v1.AgentService", "apm.v1.WorkerService", "apm.v1.LogService"}) {
+  for (const char* name : {"apm.v1.AgentService", "apm.v1.WorkerService",
+                           "apm.v1.ConfigService", "apm.v1.LogService"}) {
     EXPECT_THAT(services, HasSubstr(name));
   }
 }

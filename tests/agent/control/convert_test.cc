@@ -18,6 +18,13 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
+v1::ScaleWorkerRequest Scale(const std::string& name, uint32_t instances) {
+  v1::ScaleWorkerRequest request;
+  request.set_name(name);
+  request.set_instances(instances);
+  return request;
+}
+
 agent::WorkerView OneInstance() {
   agent::WorkerView view;
   view.config.name = "web";
@@ -127,6 +134,53 @@ TEST(ConvertConfigTest, TheUserCannotBeChosen) {
   v1::WorkerConfig config;
   config.set_user("root");
   EXPECT_THAT(FromProto(config), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(CheckScaleTest, AWorkerHasOneTo1024Instances) {
+  EXPECT_THAT(CheckScale(Scale("web", 1)), IsOk());
+  EXPECT_THAT(CheckScale(Scale("web", 1024)), IsOk());
+  EXPECT_EQ(CheckScale(Scale("web", 1025)),
+            absl::InvalidArgumentError("'web' cannot have 1025 instances; the "
+                                       "limit of a worker is 1024"));
+}
+
+TEST(CheckScaleTest, NoneAtAllIsAStop) {
+  EXPECT_EQ(CheckScale(Scale("web", 0)),
+            absl::InvalidArgumentError("'web' cannot have 0 instances; stop it "
+                                       "instead: apmctl stop web"));
+}
+
+TEST(CheckScaleTest, AnInstanceHasNoNumberOfThem) {
+  EXPECT_EQ(CheckScale(Scale("web/1", 3)),
+            absl::InvalidArgumentError("'web/1' is one instance; it is its "
+                                       "worker that has a number of them: "
+                                       "apmctl scale web 3"));
+}
+
+TEST(ConvertApplyTest, ActionsAreTheWordsOfTheApi) {
+  using Action = agent::ConfigChange::Action;
+  agent::ApplyReport report;
+  for (const Action action :
+       {Action::kCreate, Action::kUpdate, Action::kRolling, Action::kDelete,
+        Action::kOverlay, Action::kOrphan}) {
+    report.changes.emplace_back().action = action;
+  }
+  std::vector<std::string> words;
+  const v1::ApplyConfigResponse proto = ToProto(report);
+  for (const v1::ConfigChange& change : proto.changes()) {
+    words.push_back(change.action());
+  }
+  EXPECT_THAT(words, ElementsAre("create", "update", "rolling", "delete",
+                                 "overlay", "orphan"));
+}
+
+TEST(ConvertWorkerTest, TellsWhatCommandsChangedAndWhatIsNotStored) {
+  agent::WorkerView view = OneInstance();
+  view.overlays = {"stopped", "instances 4 -> 8"};
+  view.warnings = {"the disk is full"};
+  const v1::Worker worker = ToProto(view);
+  EXPECT_THAT(worker.overlays(), ElementsAre("stopped", "instances 4 -> 8"));
+  EXPECT_THAT(worker.warnings(), ElementsAre("the disk is full"));
 }
 
 v1::ReadLogRequest Lines(uint32_t lines) {

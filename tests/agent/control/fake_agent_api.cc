@@ -1,5 +1,6 @@
 #include "tests/agent/control/fake_agent_api.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include <string>
@@ -24,6 +25,16 @@ using supervisor::WorkerState;
 
 std::string WorkerOf(std::string_view name) {
   return std::string(name.substr(0, name.find('/')));
+}
+
+void SetInstances(WorkerView& view, uint32_t count) {
+  view.state.instances.resize(count);
+  view.instance_ids.resize(count);
+  view.usage.resize(count);
+  for (uint32_t index = 0; index < count; ++index) {
+    view.state.instances[index].index = index;
+    view.instance_ids[index] = 10 * view.id + index;
+  }
 }
 
 void SetState(WorkerView& view, WorkerState worker, InstanceState instance) {
@@ -83,15 +94,26 @@ void FakeAgentApi::Create(const agent::Caller& caller,
   view.id = static_cast<uint32_t>(workers.size() + 1);
   view.config = *std::move(config);
   view.state.name = view.config.name;
-  for (int i = 0; i < view.config.instances; ++i) {
-    const auto index = static_cast<uint32_t>(i);
-    view.state.instances.emplace_back().index = index;
-    view.instance_ids.push_back(10 * view.id + index);
-    view.usage.emplace_back();
-  }
+  SetInstances(view, static_cast<uint32_t>(view.config.instances));
   SetState(view, WorkerState::kReady, InstanceState::kReady);
   if (!validate_only) workers[view.config.name] = view;
   done(view);
+}
+
+bool FakeAgentApi::Misbehave(const std::string& worker,
+                             ApiCallback<WorkerView>& done) {
+  if (worker == "fatal") raise(SIGKILL);
+  if (worker == "stuck") {
+    unanswered.push_back(std::move(done));
+    return true;
+  }
+  if (worker == "broken") {
+    done(absl::FailedPreconditionError(
+        "'broken' did not get ready: exited with status 1; see: apmctl logs "
+        "broken"));
+    return true;
+  }
+  return false;
 }
 
 void FakeAgentApi::Operate(std::string_view name, WorkerState worker_state,
@@ -100,14 +122,12 @@ void FakeAgentApi::Operate(std::string_view name, WorkerState worker_state,
   const std::string worker = WorkerOf(name);
   const auto found = workers.find(worker);
   if (found == workers.end()) return done(Get(name));
-  if (worker == "stuck") return unanswered.push_back(std::move(done));
-  if (worker == "broken") {
-    return done(absl::FailedPreconditionError(
-        "'broken' did not get ready: exited with status 1; see: apmctl logs "
-        "broken"));
-  }
-  SetState(found->second, worker_state, instance_state);
-  done(found->second);
+  if (Misbehave(worker, done)) return;
+  WorkerView& view = found->second;
+  SetState(view, worker_state, instance_state);
+  view.overlays.clear();
+  if (worker_state == WorkerState::kStopped) view.overlays = {"stopped"};
+  done(view);
 }
 
 void FakeAgentApi::Start(std::string_view name, bool /*wait*/,
@@ -138,19 +158,26 @@ void FakeAgentApi::Delete(std::string_view name,
       .survivors = {absl::StrCat(std::string(name), "/0 (pid 12)")}});
 }
 
-void FakeAgentApi::Scale(std::string_view name, uint32_t, bool,
-                         agent::ApiCallback<agent::WorkerView> done) {
-  done(Get(name));
+void FakeAgentApi::Scale(std::string_view name, uint32_t instances,
+                         bool /*wait*/, ApiCallback<WorkerView> done) {
+  const auto found = workers.find(WorkerOf(name));
+  if (found == workers.end()) return done(Get(name));
+  if (Misbehave(found->first, done)) return;
+  WorkerView& view = found->second;
+  SetInstances(view, instances);
+  SetState(view, WorkerState::kReady, InstanceState::kReady);
+  view.overlays = {
+      absl::StrCat("instances ", view.config.instances, " -> ", instances)};
+  done(view);
 }
 
-void FakeAgentApi::ApplyConfig(bool, bool,
-                               agent::ApiCallback<agent::ApplyReport> done) {
-  done(agent::ApplyReport{});
+void FakeAgentApi::ApplyConfig(bool prune, bool dry_run,
+                               ApiCallback<agent::ApplyReport> done) {
+  done(apply(prune, dry_run));
 }
 
-void FakeAgentApi::UpgradeKeeper(
-    agent::ApiCallback<agent::UpgradeReport> done) {
-  done(agent::UpgradeReport{});
+void FakeAgentApi::UpgradeKeeper(ApiCallback<agent::UpgradeReport> done) {
+  done(upgrade_report);
 }
 
 absl::StatusOr<agent::LogFile> FakeAgentApi::FindLog(std::string_view name) {

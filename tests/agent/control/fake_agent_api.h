@@ -3,6 +3,7 @@
 //
 //   stuck    every verb on it never answers
 //   broken   every verb on it fails, with a reason and a next step
+//   fatal    every verb on it kills the agent, as kill -9 would
 
 #pragma once
 
@@ -58,6 +59,9 @@ class FakeAgentApi final : public agent::AgentApi {
   std::map<std::string, agent::WorkerView> workers;
   agent::AgentStatus status;
   std::string log_path;
+  std::function<absl::StatusOr<agent::ApplyReport>(bool prune, bool dry_run)>
+      apply = [](bool, bool) { return agent::ApplyReport(); };
+  agent::UpgradeReport upgrade_report;
   std::function<void()> on_shutdown = [] {};  // After the answer.
   agent::Caller last_creator;
   // Every verb that succeeds adds a "worker.state".
@@ -68,6 +72,9 @@ class FakeAgentApi final : public agent::AgentApi {
   std::vector<agent::ApiCallback<agent::WorkerView>> unanswered;
 
  private:
+  // Verbs on it that do not simply succeed; whether it was one.
+  bool Misbehave(const std::string& worker,
+                 agent::ApiCallback<agent::WorkerView>& done);
   void Operate(std::string_view name, supervisor::WorkerState worker_state,
                supervisor::InstanceState instance_state,
                agent::ApiCallback<agent::WorkerView> done);

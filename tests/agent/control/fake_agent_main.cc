@@ -14,6 +14,8 @@
 #include <string_view>
 #include <utility>
 
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
@@ -25,6 +27,8 @@
 
 namespace {
 
+using apm::agent::ApplyReport;
+using apm::agent::ConfigChange;
 using apm::control::ControlOptions;
 using apm::control::ControlServer;
 using apm::testing::FakeAgentApi;
@@ -54,6 +58,39 @@ void AddWorkers(FakeAgentApi& api) {
   api.workers["web"].counters.requests = 42;
   api.workers["web"].counters.responses_by_class[1] = 40;
   api.workers["web"].config.env["GREETING"] = "hello";
+}
+
+// What applying the configuration does; nothing, once it is done. Of two
+// workers it depends whether they are there: "broken" fails, and "invalid" is
+// an error in the files.
+absl::StatusOr<ApplyReport> Apply(const FakeAgentApi& api, bool prune,
+                                  bool dry_run, bool& is_applied) {
+  using Action = ConfigChange::Action;
+  if (api.workers.contains("invalid")) {
+    return absl::FailedPreconditionError(
+        "/etc/apm.conf:3:5: error: 'exec' is missing");
+  }
+  ApplyReport report;
+  if (is_applied) return report;
+  report.changes = {
+      {.worker = "api", .action = Action::kCreate, .fields = {}, .error = ""},
+      {.worker = "old",
+       .action = prune ? Action::kDelete : Action::kOrphan,
+       .fields = {},
+       .error = ""},
+      {.worker = "web",
+       .action = Action::kRolling,
+       .fields = {"exec '/a' -> '/b'", "instances 2 -> 4"},
+       .error = ""}};
+  if (api.workers.contains("broken")) {
+    report.changes.push_back({.worker = "broken",
+                              .action = Action::kUpdate,
+                              .fields = {"access_log off -> on"},
+                              .error = dry_run ? "" : "the disk is full"});
+  }
+  report.warnings = {"/etc/apm.conf:9:1: 'log' is on twice"};
+  is_applied = !dry_run;
+  return report;
 }
 
 ControlOptions ReadOptions(int argc, char** argv) {
@@ -90,6 +127,14 @@ int main(int argc, char** argv) {
   api.status.instances = 5;
   api.status.instances_ready = 4;
   AddWorkers(api);
+  bool is_applied = false;
+  api.apply = [&](bool prune, bool dry_run) {
+    return Apply(api, prune, dry_run, is_applied);
+  };
+  api.upgrade_report = {.keeper_version = "9.8.8",
+                        .keeper_pid = 7,
+                        .processes_kept = 5,
+                        .descriptors_kept = 12};
 
   auto server = ControlServer::Create(*loop, api, ReadOptions(argc, argv));
   if (!server.ok()) {
