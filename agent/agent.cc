@@ -17,6 +17,7 @@
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include "agent/process_sweep.h"
 #include "base/log/log.h"
 #include "base/status/status_macros.h"
 

@@ -113,7 +113,6 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(
     counters_->ReturnSlot(record.counter_slot);
     return ready;
   }
-  logs_->Configure(name, LogSettingsOf(record.config()));
   WorkerRecord& kept = records_[name] = std::move(record);
   if (booted_) {
     SendRoutes();

@@ -81,14 +81,13 @@ void EventWriter::Add(events::Event event, bool complete) {
   Log(event);
   const uint64_t number = next_number_++;
   if (!complete) {
-    logs_.RecentErrorsAfterFlush(
-        event.worker, event.instance,
-        [this, number, alive = std::weak_ptr(alive_),
-         &loop = loop_](std::vector<std::string> tail) {
-          loop.Post([this, number, alive, tail = std::move(tail)]() mutable {
-            if (!alive.expired()) Complete(number, std::move(tail));
-          });
-        });
+    logs_.Flush([this, number, worker = event.worker, instance = event.instance,
+                 alive = std::weak_ptr(alive_), &logs = logs_, &loop = loop_] {
+      loop.Post([this, number, alive,
+                 tail = logs.RecentErrors(worker, instance)]() mutable {
+        if (!alive.expired()) Complete(number, std::move(tail));
+      });
+    });
   }
   waiting_.push_back({number, std::move(event), complete});
   Release();

@@ -16,6 +16,7 @@
 #include "agent/config/listen_address.h"
 #include "agent/listeners/listener.h"
 #include "base/log/log.h"
+#include "base/status/status_macros.h"
 
 namespace apm::agent {
 namespace {
@@ -75,7 +76,7 @@ absl::StatusOr<ListenerTable::Prepared> ListenerTable::Prepare(
     const std::string name = StoredName(wanted, address);
     const uint32_t id = StableId(name);
     if (current != nullptr && HasListener(*current, id)) {
-      prepared.sockets.emplace_back();
+      prepared.push_back({name, std::nullopt});
       continue;
     }
     absl::StatusOr<listeners::BoundListener> bound =
@@ -85,21 +86,19 @@ absl::StatusOr<ListenerTable::Prepared> ListenerTable::Prepare(
       Discard(std::move(prepared));
       return bound.status();
     }
-    prepared.sockets.emplace_back(*std::move(bound));
+    prepared.push_back({name, *std::move(bound)});
   }
   return prepared;
 }
 
 void ListenerTable::Commit(WorkerRecord& record, Prepared prepared) {
   std::vector<OpenListener> before = std::exchange(record.listeners, {});
-  for (size_t i = 0; i < prepared.sockets.size(); ++i) {
-    const config::ListenAddress& address = record.config().listeners[i];
-    const std::string name = StoredName(record, address);
-    const uint32_t id = StableId(name);
-    if (prepared.sockets[i]) {
-      keeper_.PutFd(name, prepared.sockets[i]->fd.get());
+  for (Place& place : prepared) {
+    const uint32_t id = StableId(place.name);
+    if (place.socket) {
+      keeper_.PutFd(place.name, place.socket->fd.get());
       ids_.insert(id);
-      record.listeners.push_back({id, *std::move(prepared.sockets[i])});
+      record.listeners.push_back({id, *std::move(place.socket)});
       continue;
     }
     const auto kept = std::ranges::find(before, id, &OpenListener::id);
@@ -112,8 +111,11 @@ void ListenerTable::Commit(WorkerRecord& record, Prepared prepared) {
 }
 
 void ListenerTable::Discard(Prepared prepared) {
-  for (std::optional<listeners::BoundListener>& socket : prepared.sockets) {
-    if (socket) listeners::Close(*std::move(socket)).IgnoreError();
+  for (Place& place : prepared) {
+    if (!place.socket) continue;
+    keeper_.DropFd(place.name);  // It may have been the keeper's.
+    proxy_.RemoveListener(StableId(place.name));
+    listeners::Close(*std::move(place.socket)).IgnoreError();
   }
 }
 

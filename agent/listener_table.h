@@ -41,10 +41,12 @@ class ListenerTable {
   void DropUnclaimed();
 
   // Listeners that are open and not in use yet: for each address of a worker
-  // the socket, or none where it is open already.
-  struct Prepared {
-    std::vector<std::optional<listeners::BoundListener>> sockets;
+  // the name it is kept under and the socket, none where it is open already.
+  struct Place {
+    std::string name;
+    std::optional<listeners::BoundListener> socket;
   };
+  using Prepared = std::vector<Place>;
 
   // Opens those listeners of `wanted` that `current` (null: none) has not, or
   // none: the error says which one, who holds it, and what to do.
@@ -54,7 +56,7 @@ class ListenerTable {
   // no more are closed.
   void Commit(WorkerRecord& record, Prepared prepared);
   // Closes what was prepared in vain.
-  static void Discard(Prepared prepared);
+  void Discard(Prepared prepared);
 
   // Both for a worker that has none. The same errors.
   absl::Status Open(WorkerRecord& record);

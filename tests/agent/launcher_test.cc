@@ -80,26 +80,28 @@ class LauncherTest : public ::testing::Test {
       logs::LogStore::Create(folder_ + "/logs").value();
   WorkerRecords records_;
   std::vector<int> failures_;
-  std::vector<uint64_t> lost_;
+  NoteBook notes_{keeper_};
+  WorkerLinks links_{{*loop_, keeper_, proxy_, *logs_, notes_, {}, {}}};
+  Background background_{EventLoop::Create().value()};
+  Sweeper sweeper_{*loop_, background_, {}};
   Launcher launcher_{{*loop_,
                       keeper_,
-                      proxy_,
                       *logs_,
                       records_,
+                      notes_,
+                      links_,
+                      sweeper_,
                       {},
                       [this](const supervisor::InstanceKey&, std::string_view,
                              int error, std::string_view) {
                         failures_.push_back(error);
                         loop_->Stop();
-                      },
-                      [this](const supervisor::InstanceKey& key) {
-                        lost_.push_back(key.generation);
                       }}};
 };
 
 TEST_F(LauncherTest, AFailureIsReportedInALaterTurn) {
   ASSERT_THAT(keeper_.Start(), IsOk());
-  records_["web"].config.exec = "/no/such/program";
+  records_["web"].desired.definition.exec = "/no/such/program";
   launcher_.Launch(key_);
   EXPECT_THAT(failures_, IsEmpty());
   loop_->Run();

@@ -100,8 +100,39 @@ TEST_F(ListenerTableTest, OpensAllOrNone) {
   WorkerRecord web = Worker("web", {std::string(kAnyPort), taken});
   EXPECT_THAT(table_.Open(web), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_TRUE(web.listeners.empty());
-  EXPECT_THAT(Told(), ElementsAre("put listener:web:http://127.0.0.1:0",
-                                  "drop listener:web:http://127.0.0.1:0"));
+  EXPECT_THAT(Told(), ElementsAre("drop listener:web:http://127.0.0.1:0"));
+}
+
+TEST_F(ListenerTableTest, AChangeKeepsWhatStaysAndClosesWhatIsGone) {
+  WorkerRecord web = Worker("web", {"http://127.0.0.1:0", "ws://127.0.0.2:0"});
+  ASSERT_THAT(table_.Open(web), IsOk());
+  const uint16_t port = Port(web);
+  Told();
+
+  const WorkerRecord wanted =
+      Worker("web", {"http://127.0.0.3:0", "http://127.0.0.1:0"});
+  auto prepared = table_.Prepare(wanted, &web);
+  ASSERT_THAT(prepared.status(), IsOk());
+  web.desired = wanted.desired;
+  table_.Commit(web, *std::move(prepared));
+  EXPECT_THAT(Told(), ElementsAre("put listener:web:http://127.0.0.3:0",
+                                  "drop listener:web:ws://127.0.0.2:0"));
+  ASSERT_EQ(web.listeners.size(), 2);
+  EXPECT_EQ(web.listeners[1].bound.address.port, port);
+}
+
+TEST_F(ListenerTableTest, AChangeThatCannotBeBoundChangesNothing) {
+  WorkerRecord holder = Worker("holder", {std::string(kAnyPort)});
+  WorkerRecord web = Worker("web", {std::string(kAnyPort)});
+  ASSERT_THAT(table_.Open(holder), IsOk());
+  ASSERT_THAT(table_.Open(web), IsOk());
+  const uint16_t port = Port(web);
+
+  const WorkerRecord wanted =
+      Worker("web", {"http://127.0.0.1:" + std::to_string(Port(holder))});
+  EXPECT_THAT(table_.Prepare(wanted, &web).status(),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(Port(web), port);
 }
 
 TEST_F(ListenerTableTest, TakesOverWhatTheKeeperKept) {
