@@ -6,7 +6,6 @@
 
 #include <absl/status/status.h>
 
-#include "agent/keeper/fd_room.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::keeper {
@@ -16,8 +15,7 @@ absl::Status FdStore::Put(const std::string& name, UniqueFd fd) {
     return absl::InvalidArgumentError("name of a descriptor is empty or long");
   }
   if (!fd) return absl::InvalidArgumentError("no descriptor to keep");
-  if (!fds_.contains(name) &&
-      (fds_.size() >= kMaxFds || !LeavesRoomForProcesses(fd.get()))) {
+  if (fds_.size() >= kMaxFds && !fds_.contains(name)) {
     return absl::ResourceExhaustedError("no room for descriptor '" + name +
                                         "'");
   }

@@ -35,6 +35,7 @@ class FdStore {
   void Drop(const std::string& name);
 
   std::vector<std::string> Names() const;
+  size_t size() const { return fds_.size(); }
 
  private:
   std::map<std::string, UniqueFd> fds_;

@@ -20,6 +20,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "agent/keeper/fd_room.h"
 #include "agent/keeper/log.h"
 #include "base/os/channel.h"
 #include "base/os/signal_fd.h"
@@ -59,26 +60,34 @@ std::vector<pid_t> Children() {
 
 }  // namespace
 
-Keeper::Keeper(EventLoop& loop, UniqueFd signals, const std::string& folder,
-               const std::vector<std::string>& agent_args)
+Keeper::Keeper(EventLoop& loop, UniqueFd signals, const PidFile& pid_file,
+               Setup setup)
     : loop_(loop),
       signals_(std::move(signals)),
-      agent_(loop, folder + "/apm-agent", AgentArgv(agent_args),
+      pid_file_(pid_file),
+      setup_(std::move(setup)),
+      agent_(loop, setup_.folder + "/apm-agent", AgentArgv(setup_.agent_args),
              {.started = [this] { OnAgentStarted(); },
               .message =
                   [this](std::string_view message, std::vector<UniqueFd> fds) {
                     OnAgentMessage(message, std::move(fds));
                   },
               .gone = [this](const ServiceExit& exit) { OnAgentGone(exit); }}),
-      proxy_(loop, folder + "/apm-proxy", {"apm-proxy", "--keeper-fd", "3"},
+      proxy_(loop, setup_.folder + "/apm-proxy",
+             {"apm-proxy", "--keeper-fd", "3"},
              {.started = [this] { Introduce(); },
               .message =
                   [this](std::string_view, const std::vector<UniqueFd>&) {
                     Ignore(proxy_, "a proxy has nothing to say here");
                   },
               .gone = [this](const ServiceExit& exit) { OnProxyGone(exit); }}),
-      workers_(loop, folder + "/apm-exec",
+      workers_(loop, setup_.folder + "/apm-exec",
                [this](const pb::FromKeeper& reply) { Tell(agent_, reply); }) {}
+
+void Keeper::Start() {
+  agent_.Start();
+  proxy_.Start();
+}
 
 int Keeper::Run() {
   const absl::Status status =
@@ -87,8 +96,6 @@ int Keeper::Run() {
     LogError(std::string(status.message()));
     return 1;
   }
-  agent_.Start();
-  proxy_.Start();
   loop_.Run();
   loop_.Remove(signals_.get());
   return exit_status_;
@@ -255,7 +262,7 @@ absl::Status Keeper::Obey(const pb::ToKeeper& request,
       return absl::OkStatus();
     case pb::ToKeeper::kPutFd:
       if (fds.size() != 1) break;
-      return fds_.Put(request.put_fd().name(), std::move(fds.front()));
+      return StoreFd(request.put_fd().name(), std::move(fds.front()));
     case pb::ToKeeper::kFetchFd:
       SendStoredFd(request.fetch_fd().name());
       return absl::OkStatus();
@@ -273,10 +280,21 @@ absl::Status Keeper::Obey(const pb::ToKeeper& request,
       notes_.Drop(request.drop_state().name());
       return absl::OkStatus();
     case pb::ToKeeper::kReexec:
+      ReexecAtEndOfTurn();
+      return absl::OkStatus();
     case pb::ToKeeper::BODY_NOT_SET:
       break;
   }
   return absl::InvalidArgumentError("it makes no sense");
+}
+
+absl::Status Keeper::StoreFd(const std::string& name, UniqueFd fd) {
+  const bool replaces = fds_.Find(name) >= 0;
+  if (!replaces && !LeavesRoomForProcesses(fd.get())) {
+    return absl::ResourceExhaustedError("no room for descriptor '" + name +
+                                        "'");
+  }
+  return fds_.Put(name, std::move(fd));
 }
 
 void Keeper::SendStoredFd(const std::string& name) {

@@ -5,7 +5,8 @@
 //   proxy  <- AgentChannel                     -  each pair of the two
 //
 // It decides nothing: what to run, when and why is the agent's business
-// (agent/). Single-threaded, small, never restarted.
+// (agent/). Single-threaded, small, never restarted: a new version takes over
+// in the same process (reexec.h).
 
 #pragma once
 
@@ -21,9 +22,11 @@
 
 #include "agent/keeper/fd_store.h"
 #include "agent/keeper/note_store.h"
+#include "agent/keeper/pid_file.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/workers.h"
 #include "apm/internal/v1/keeper.pb.h"
+#include "apm/internal/v1/keeper_state.pb.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 
@@ -36,10 +39,21 @@ class Keeper {
   // How long we wait for killed processes to be gone.
   static constexpr absl::Duration kEndPatience = absl::Seconds(10);
 
-  // `folder` holds apm-agent, apm-proxy and apm-exec. `signals` is a signalfd
-  // of TERM, INT, HUP and CHLD. `loop` outlives the keeper.
-  Keeper(EventLoop& loop, UniqueFd signals, const std::string& folder,
-         const std::vector<std::string>& agent_args);
+  struct Setup {
+    std::string folder;  // Of apm-keeper, apm-agent, apm-proxy and apm-exec.
+    std::vector<std::string> args;        // Our own, for a successor.
+    std::vector<std::string> agent_args;  // Of apm-agent.
+  };
+
+  // `signals` is a signalfd of TERM, INT, HUP and CHLD. `loop` and `pid_file`
+  // outlive the keeper.
+  Keeper(EventLoop& loop, UniqueFd signals, const PidFile& pid_file,
+         Setup setup);
+
+  // Either starts agent and proxy, or goes on where the program that this one
+  // replaces has stopped.
+  void Start();
+  absl::Status TakeOver(const internal::v1::KeeperState& state);
 
   // Until the end: after a termination signal, or when the agent says so. The
   // exit status: 0, or 1 if the agent could not start at all.
@@ -65,7 +79,11 @@ class Keeper {
 
   absl::Status Obey(const internal::v1::ToKeeper& request,
                     std::vector<UniqueFd>& fds);
+  absl::Status StoreFd(const std::string& name, UniqueFd fd);
   void SendStoredFd(const std::string& name);
+  void ReexecAtEndOfTurn();
+  internal::v1::KeeperState Save() const;
+  void SayReexeced(const absl::Status& result);
   void Ignore(const Service& sender, std::string_view why);
 
   void End(int exit_status);
@@ -73,6 +91,8 @@ class Keeper {
 
   EventLoop& loop_;
   UniqueFd signals_;
+  const PidFile& pid_file_;
+  const Setup setup_;
   Service agent_;
   Service proxy_;
   Workers workers_;

@@ -24,11 +24,14 @@
 #include "agent/keeper/log.h"
 #include "agent/keeper/options.h"
 #include "agent/keeper/pid_file.h"
+#include "agent/keeper/reexec.h"
+#include "apm/internal/v1/keeper_state.pb.h"
 #include "base/os/errno_status.h"
 #include "base/os/event_loop.h"
 #include "base/os/signal_fd.h"
 #include "base/os/unique_fd.h"
 #include "base/status/status_macros.h"
+#include "base/version.h"
 
 namespace apm::keeper {
 namespace {
@@ -136,26 +139,61 @@ absl::StatusOr<PidFile> ClaimPidFile(const Options& options) {
   return file;
 }
 
-absl::StatusOr<int> Run(const Options& options) {
-  APM_RETURN_IF_ERROR(RedirectStdio(options.log_file));
+struct Kernel {
+  UniqueFd signals;
+  std::unique_ptr<EventLoop> loop;
+};
+
+absl::StatusOr<Kernel> OpenKernel() {
   PrepareProcess();
-  APM_ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
   APM_ASSIGN_OR_RETURN(UniqueFd signals,
                        CreateSignalFd({SIGTERM, SIGINT, SIGHUP, SIGCHLD}));
-  APM_ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop,
-                       EventLoop::Create());
-  APM_ASSIGN_OR_RETURN(PidFile pid_file, ClaimPidFile(options));
+  APM_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
+  return Kernel{std::move(signals), std::move(loop)};
+}
 
-  const int exit_status =
-      Keeper(*loop, std::move(signals), folder, options.agent_args).Run();
+int RunToTheEnd(Keeper& keeper, PidFile& pid_file) {
+  const int exit_status = keeper.Run();
   pid_file.Remove();
   LogInfo("stopped");
   return exit_status;
 }
 
+absl::StatusOr<int> Start(const Options& options) {
+  APM_RETURN_IF_ERROR(RedirectStdio(options.log_file));
+  APM_ASSIGN_OR_RETURN(Kernel kernel, OpenKernel());
+  APM_ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
+  APM_ASSIGN_OR_RETURN(PidFile pid_file, ClaimPidFile(options));
+  Keeper keeper(*kernel.loop, std::move(kernel.signals), pid_file,
+                {folder, options.args, options.agent_args});
+  keeper.Start();
+  return RunToTheEnd(keeper, pid_file);
+}
+
+// Where a program that was replaced by this one has stopped.
+absl::StatusOr<int> GoOn(const Options& options) {
+  UniqueFd memfd(options.state_fd);
+  APM_ASSIGN_OR_RETURN(const internal::v1::KeeperState state,
+                       ReadState(memfd.get()));
+  if (options.check_state) return 0;
+  memfd.Reset();
+  SetInheritable(state, false);
+  APM_ASSIGN_OR_RETURN(Kernel kernel, OpenKernel());
+  PidFile pid_file;
+  if (!state.pid_file().path().empty()) {
+    pid_file =
+        PidFile(state.pid_file().path(), UniqueFd(state.pid_file().fd()));
+  }
+  Keeper keeper(*kernel.loop, std::move(kernel.signals), pid_file,
+                {state.folder(), options.args, options.agent_args});
+  APM_RETURN_IF_ERROR(keeper.TakeOver(state));
+  return RunToTheEnd(keeper, pid_file);
+}
+
 int Main(std::span<const char* const> args) {
-  CloseInheritedFds();
   const absl::StatusOr<Options> options = ParseOptions(args);
+  const bool goes_on = options.ok() && options->state_fd >= 0;
+  if (!goes_on) CloseInheritedFds();
   if (!options.ok()) {
     fprintf(stderr, "apm-keeper: %s; see apm-keeper --help\n",
             std::string(options.status().message()).c_str());
@@ -166,10 +204,11 @@ int Main(std::span<const char* const> args) {
     return 0;
   }
   if (options->version) {
-    puts("apm-keeper " APM_VERSION);
+    printf("apm-keeper %s\n", kVersion);
     return 0;
   }
-  const absl::StatusOr<int> exit_status = Run(*options);
+  const absl::StatusOr<int> exit_status =
+      goes_on ? GoOn(*options) : Start(*options);
   if (exit_status.ok()) return *exit_status;
   LogError(std::string(exit_status.status().message()));
   return 1;

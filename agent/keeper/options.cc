@@ -1,11 +1,13 @@
 #include "agent/keeper/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <absl/status/status.h>
@@ -26,10 +28,16 @@ struct Known {
 };
 
 constexpr Known kKnown[] = {
-    {"--config", true, true, true},     {"--socket", true, false, true},
-    {"--state-dir", true, false, true}, {"--log-file", true, false, true},
-    {"--pid-file", true, false, false}, {"--system", false, true, true},
-    {"--help", false, true, false},     {"--version", false, true, false},
+    {"--config", true, true, true},
+    {"--socket", true, false, true},
+    {"--state-dir", true, false, true},
+    {"--log-file", true, false, true},
+    {"--pid-file", true, false, false},
+    {"--system", false, true, true},
+    {"--help", false, true, false},
+    {"--version", false, true, false},
+    {kStateFdOption, true, false, false},
+    {kCheckStateOption, false, false, false},
 };
 
 absl::Status WrongUsage(std::string_view before, std::string_view name,
@@ -39,18 +47,32 @@ absl::Status WrongUsage(std::string_view before, std::string_view name,
   return absl::InvalidArgumentError(message);
 }
 
-void Apply(const Known& known, const std::string& value, Options& options) {
-  if (known.for_agent) {
-    std::string arg(known.name);
-    if (known.has_value) arg.append("=").append(value);
-    options.agent_args.push_back(std::move(arg));
+absl::Status Apply(const Known& known, const std::string& value,
+                   Options& options) {
+  if (known.name == kStateFdOption) {
+    const char* end = value.data() + value.size();
+    const auto [rest, error] =
+        std::from_chars(value.data(), end, options.state_fd);
+    if (error == std::errc() && rest == end && options.state_fd > 2) {
+      return absl::OkStatus();
+    }
+    return WrongUsage("option", known.name, " needs a descriptor");
   }
+  if (known.name == kCheckStateOption) {
+    options.check_state = true;
+    return absl::OkStatus();
+  }
+  std::string arg(known.name);
+  if (known.has_value) arg.append("=").append(value);
+  if (known.for_agent) options.agent_args.push_back(arg);
+  options.args.push_back(std::move(arg));
   if (known.name == "--state-dir") options.state_dir = value;
   if (known.name == "--log-file") options.log_file = value;
   if (known.name == "--pid-file") options.pid_file = value;
   if (known.name == "--system") options.system = true;
   if (known.name == "--help") options.help = true;
   if (known.name == "--version") options.version = true;
+  return absl::OkStatus();
 }
 
 // The value of the option that `args` begins with; drops both from `args`.
@@ -92,12 +114,16 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> args) {
       return WrongUsage("option", name, " is given twice");
     }
     APM_ASSIGN_OR_RETURN(const std::string value, TakeValue(*known, args));
-    Apply(*known, value, options);
+    APM_RETURN_IF_ERROR(Apply(*known, value, options));
+  }
+  if (options.check_state && options.state_fd < 0) {
+    return WrongUsage("option", kCheckStateOption, " checks no state");
   }
   if (options.system && options.state_dir.empty() &&
       !seen.contains("--log-file")) {
-    Apply(*std::ranges::find(kKnown, "--log-file", &Known::name),
-          std::string(kSystemLogFile), options);
+    APM_RETURN_IF_ERROR(
+        Apply(*std::ranges::find(kKnown, "--log-file", &Known::name),
+              std::string(kSystemLogFile), options));
   }
   return options;
 }

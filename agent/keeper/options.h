@@ -30,12 +30,20 @@ inline constexpr std::string_view kUsage =
     "  --pid-file FILE        default: DIR/apm.pid or ~/.apm/apm.pid\n"
     "  --system               use the folders of the system service\n";
 
+// How a keeper is told to take over from the program that it replaces
+// (reexec.h), or only to check whether it could. Not for people.
+inline constexpr std::string_view kStateFdOption = "--state-fd";
+inline constexpr std::string_view kCheckStateOption = "--check-state";
+
 struct Options {
-  std::vector<std::string> agent_args;  // In the given order, "--name=value".
+  std::vector<std::string> args;        // All but those two, "--name=value".
+  std::vector<std::string> agent_args;  // Those that the agent needs.
   std::string log_file = "-";
   std::string pid_file;   // Empty: DefaultPidFile().
   std::string state_dir;  // Empty: none.
   bool system = false;
+  int state_fd = -1;
+  bool check_state = false;
   bool help = false;
   bool version = false;
 };

@@ -63,6 +63,7 @@ class ProcessTable {
   // The key of a process that has not been reaped, else null.
   const ProcessKey* FindUnreaped(pid_t pid) const;
 
+  size_t unreaped() const { return unreaped_.size(); }
   bool full() const { return processes_.size() >= kMaxProcesses; }
 
   // REQUIRES: the key is not known, !full().

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -23,6 +25,8 @@
 
 namespace apm::keeper {
 namespace {
+
+namespace pb = ::apm::internal::v1;
 
 // How long the channel of a dead process may stay open: a descriptor that
 // leaked into some other process must not keep the service down.
@@ -58,11 +62,7 @@ void Service::Start() {
 absl::Status Service::TryStart() {
   APM_ASSIGN_OR_RETURN(auto ends, CreateChannelPair());
   auto channel = std::make_unique<Channel>(loop_, std::move(ends.first));
-  APM_RETURN_IF_ERROR(channel->Start(
-      [this](std::string_view message, std::vector<UniqueFd> fds) {
-        callbacks_.message(message, std::move(fds));
-      },
-      [this](const absl::Status& reason) { OnClosed(reason); }));
+  APM_RETURN_IF_ERROR(Listen(*channel));
   const int fds[] = {ends.second.get()};
   const Child child = StartChild(path_, argv_, fds, /*own_session=*/true);
   if (child.error != 0) {
@@ -74,6 +74,55 @@ absl::Status Service::TryStart() {
   ++incarnation_;
   started_at_ = loop_.Now();
   LogInfo("started " + name() + " (pid " + std::to_string(pid_) + ")");
+  return absl::OkStatus();
+}
+
+absl::Status Service::Listen(Channel& channel) {
+  return channel.Start(
+      [this](std::string_view message, std::vector<UniqueFd> fds) {
+        callbacks_.message(message, std::move(fds));
+      },
+      [this](const absl::Status& reason) { OnClosed(reason); });
+}
+
+void Service::Save(pb::KeptService& kept) const {
+  kept.set_pid(std::max(pid_, 0));
+  kept.set_incarnation(incarnation_);
+  kept.set_started_at_ns(absl::ToInt64Nanoseconds(started_at_));
+  kept.set_start_at_ns(absl::ToInt64Nanoseconds(start_at_));
+  kept.set_last_wait_ns(absl::ToInt64Nanoseconds(backoff_.last()));
+  if (wait_status_) kept.mutable_exit()->set_wait_status(*wait_status_);
+  if (channel_ == nullptr) return;
+  kept.mutable_channel()->set_fd(channel_->socket());
+  for (const Channel::Packet& packet : channel_->queue()) {
+    pb::KeptPacket* kept_packet = kept.mutable_channel()->add_queue();
+    kept_packet->set_bytes(packet.bytes);
+    for (const UniqueFd& fd : packet.fds) kept_packet->add_fds(fd.get());
+  }
+}
+
+absl::Status Service::TakeOver(const pb::KeptService& kept) {
+  incarnation_ = kept.incarnation();
+  started_at_ = absl::Nanoseconds(kept.started_at_ns());
+  backoff_ = RestartBackoff(absl::Nanoseconds(kept.last_wait_ns()));
+  if (kept.pid() == 0) {
+    StartAfter(absl::Nanoseconds(kept.start_at_ns()) - loop_.Now());
+    return absl::OkStatus();
+  }
+  pid_ = kept.pid();
+  if (kept.has_exit()) wait_status_ = kept.exit().wait_status();
+  if (kept.has_channel()) {
+    std::deque<Channel::Packet> queue;
+    for (const pb::KeptPacket& kept_packet : kept.channel().queue()) {
+      Channel::Packet& packet = queue.emplace_back();
+      packet.bytes = kept_packet.bytes();
+      for (const int fd : kept_packet.fds()) packet.fds.emplace_back(fd);
+    }
+    channel_ = std::make_unique<Channel>(loop_, UniqueFd(kept.channel().fd()),
+                                         std::move(queue));
+    APM_RETURN_IF_ERROR(Listen(*channel_));
+  }
+  LimitTheRest();
   return absl::OkStatus();
 }
 
@@ -94,7 +143,18 @@ void Service::OnClosed(const absl::Status& reason) {
   }
   if (absl::IsDataLoss(reason))
     LogError(name() + ": " + std::string(reason.message()));
-  SetTimer(kPatience, [this] { Kill(); });
+  LimitTheRest();
+}
+
+void Service::LimitTheRest() {
+  if (channel_ == nullptr && !wait_status_) {
+    SetTimer(kPatience, [this] { Kill(); });
+  } else if (channel_ != nullptr && wait_status_) {
+    SetTimer(kChannelGrace, [this] {
+      channel_.reset();
+      BecomeGone();
+    });
+  }
 }
 
 bool Service::HandleExit(pid_t pid, int wait_status) {
@@ -103,10 +163,7 @@ bool Service::HandleExit(pid_t pid, int wait_status) {
   if (channel_ == nullptr) {
     BecomeGone();
   } else {
-    SetTimer(kChannelGrace, [this] {
-      channel_.reset();
-      BecomeGone();
-    });
+    LimitTheRest();
   }
   return true;
 }
@@ -123,6 +180,7 @@ void Service::BecomeGone() {
   const std::string what =
       name() + " (pid " + std::to_string(pid_) + ") " + Describe(exit);
   pid_ = -1;
+  wait_status_.reset();
   callbacks_.gone(exit);
   if (stopping_) {
     LogInfo(what);
@@ -138,6 +196,7 @@ void Service::BecomeGone() {
 }
 
 void Service::StartAfter(absl::Duration wait) {
+  start_at_ = loop_.Now() + wait;
   SetTimer(wait, [this] { Start(); });
 }
 

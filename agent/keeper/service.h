@@ -21,6 +21,7 @@
 #include <absl/time/time.h>
 
 #include "agent/keeper/restart_backoff.h"
+#include "apm/internal/v1/keeper_state.pb.h"
 #include "base/os/channel.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
@@ -52,6 +53,10 @@ class Service {
 
   void Start();
 
+  // For the program that replaces this one, and there, instead of Start().
+  void Save(internal::v1::KeptService& kept) const;
+  absl::Status TakeOver(const internal::v1::KeptService& kept);
+
   // For each child that was reaped: true if it was this service.
   bool HandleExit(pid_t pid, int wait_status);
 
@@ -72,7 +77,10 @@ class Service {
 
  private:
   absl::Status TryStart();
+  absl::Status Listen(Channel& channel);
   void OnClosed(const absl::Status& reason);
+  // For the half that has not ended yet, process or channel.
+  void LimitTheRest();
   void BecomeGone();
   void StartAfter(absl::Duration wait);
   void SetTimer(absl::Duration delay, std::function<void()> callback);
@@ -87,6 +95,7 @@ class Service {
   std::optional<int> wait_status_;  // Of a process that has been reaped.
   uint64_t incarnation_ = 0;
   absl::Duration started_at_;
+  absl::Duration start_at_;  // When there is no process.
   RestartBackoff backoff_;
   bool stopping_ = false;
   TimerId timer_ = kNoTimer;  // For the one thing that is waited for.

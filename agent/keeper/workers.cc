@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,6 +32,7 @@
 #include "agent/keeper/fd_room.h"
 #include "base/os/process_identity.h"
 #include "base/os/sealed_memfd.h"
+#include "base/status/status_macros.h"
 
 namespace apm::keeper {
 namespace {
@@ -143,9 +145,7 @@ int Workers::Start(const pb::ExecSpec& spec, std::span<const UniqueFd> stdio,
   }
   // Before the start, so that there is nothing to undo after it.
   const int pipe = process.failure_pipe.get();
-  if (const absl::Status status =
-          loop_.Add(pipe, EPOLLIN, [this, key](uint32_t) { ReadFailure(key); });
-      !status.ok()) {
+  if (const absl::Status status = WatchStart(pipe, key); !status.ok()) {
     detail = std::string(status.message());
     return EAGAIN;
   }
@@ -169,6 +169,11 @@ int Workers::Start(const pb::ExecSpec& spec, std::span<const UniqueFd> stdio,
   process.started_unix_ms = absl::ToUnixMillis(absl::Now());
   table_.Add(key, std::move(process));
   return 0;
+}
+
+absl::Status Workers::WatchStart(int failure_pipe, const ProcessKey& key) {
+  return loop_.Add(failure_pipe, EPOLLIN,
+                   [this, key](uint32_t) { ReadFailure(key); });
 }
 
 void Workers::ReadFailure(const ProcessKey& key) {
@@ -255,6 +260,45 @@ void Workers::KillAll() const {
   table_.ForEach([](const ProcessKey&, const Process& process) {
     SignalGroup(process, SIGKILL);
   });
+}
+
+void Workers::Save(pb::KeeperState& state) const {
+  table_.ForEach([&](const ProcessKey& key, const Process& process) {
+    pb::KeptProcess* kept = state.add_processes();
+    *kept->mutable_key() = key.ToProto();
+    kept->set_pid(process.pid);
+    kept->set_pidfd(std::max(process.pidfd.get(), 0));
+    kept->set_start_ticks(process.start_ticks);
+    kept->set_started_unix_ms(process.started_unix_ms);
+    kept->set_failure_pipe(std::max(process.failure_pipe.get(), 0));
+    kept->set_left_group(process.left_group);
+    if (process.state == Process::State::kExited) {
+      *kept->mutable_exited() = process.exited;
+    }
+  });
+}
+
+absl::Status Workers::TakeOver(const pb::KeeperState& state) {
+  for (const pb::KeptProcess& kept : state.processes()) {
+    const ProcessKey key = ProcessKey::From(kept.key());
+    Process process;
+    process.pid = kept.pid();
+    if (kept.pidfd() != 0) process.pidfd.Reset(kept.pidfd());
+    process.start_ticks = kept.start_ticks();
+    process.started_unix_ms = kept.started_unix_ms();
+    process.left_group = kept.left_group();
+    if (kept.failure_pipe() != 0) {
+      process.failure_pipe.Reset(kept.failure_pipe());
+      APM_RETURN_IF_ERROR(WatchStart(kept.failure_pipe(), key));
+    }
+    table_.Add(key, std::move(process));
+    if (kept.has_exited()) {
+      table_.SetExited(key, kept.exited());
+    } else if (kept.failure_pipe() == 0) {
+      table_.SetRunning(key);
+    }
+  }
+  return absl::OkStatus();
 }
 
 void Workers::SayFailed(const ProcessKey& key, std::string_view step, int error,

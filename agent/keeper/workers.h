@@ -7,13 +7,17 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include <absl/status/status.h>
+
 #include "agent/keeper/process_table.h"
 #include "apm/internal/v1/keeper.pb.h"
+#include "apm/internal/v1/keeper_state.pb.h"
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 
@@ -46,9 +50,17 @@ class Workers {
   // SIGKILL to every group.
   void KillAll() const;
 
+  // For the program that replaces this one, and there.
+  void Save(internal::v1::KeeperState& state) const;
+  absl::Status TakeOver(const internal::v1::KeeperState& state);
+
+  // Those that have not been reaped.
+  size_t alive() const { return table_.unreaped(); }
+
  private:
   int Start(const internal::v1::ExecSpec& spec, std::span<const UniqueFd> stdio,
             const ProcessKey& key, std::string& detail);
+  absl::Status WatchStart(int failure_pipe, const ProcessKey& key);
   void ReadFailure(const ProcessKey& key);
   void FinishStart(const ProcessKey& key, std::string_view failure);
   void SayFailed(const ProcessKey& key, std::string_view step, int error,

@@ -123,6 +123,11 @@ class Agent(FakeService):
         self.send(ack_exit=pb.AckExit(key=exited.key))
         return text
 
+    def reexec(self):
+        """The keeper's program is replaced, or the answer says why not."""
+        self.send(reexec=pb.Reexec())
+        return self.expect("reexeced")[0]
+
     def sync(self):
         """Returns when the keeper has dealt with all that happened before:
         the first answer may be older than a signal of the same turn."""

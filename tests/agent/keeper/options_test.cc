@@ -49,6 +49,24 @@ TEST(OptionsTest, ForwardsWhatConfiguresTheAgentInOrder) {
                           "--log-file=-", "--state-dir=s"));
 }
 
+TEST(OptionsTest, ASuccessorGetsAllOfThemAgain) {
+  const Options options =
+      Parse({"--pid-file", "p", "--system", "--state-fd=7", "--config=a"})
+          .value();
+  EXPECT_EQ(options.state_fd, 7);
+  EXPECT_THAT(options.args,
+              ElementsAre("--pid-file=p", "--system", "--config=a",
+                          "--log-file=/var/log/apm.log"));
+}
+
+TEST(OptionsTest, StandardDescriptorsAndOtherTextHoldNoState) {
+  for (const char* wrong : {"--state-fd=2", "--state-fd=-1", "--state-fd=4x"}) {
+    EXPECT_EQ(ErrorOf({wrong}), "option '--state-fd' needs a descriptor");
+  }
+  EXPECT_EQ(ErrorOf({"--check-state"}),
+            "option '--check-state' checks no state");
+}
+
 TEST(OptionsTest, TheSystemServiceHasALogFile) {
   const Options options = Parse({"--system"}).value();
   EXPECT_EQ(options.log_file, "/var/log/apm.log");
