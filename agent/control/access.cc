@@ -28,6 +28,8 @@ Role RequiredRole(Method method) {
     case Method::kRestartWorker:
     case Method::kReloadWorker:
     case Method::kReadLog:
+    case Method::kListEvents:
+    case Method::kWatchEvents:
       return Role::kOperator;
   }
   return Role::kAdmin;

@@ -39,6 +39,8 @@ enum class Method : uint8_t {
   kRestartWorker,
   kReloadWorker,
   kReadLog,
+  kListEvents,
+  kWatchEvents,
 };
 
 // A group whose members may operate workers. Resolved by the composition, at

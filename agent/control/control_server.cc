@@ -31,6 +31,7 @@
 #include "agent/control/agent_service.h"
 #include "agent/control/connections.h"
 #include "agent/control/control_socket.h"
+#include "agent/control/event_service.h"
 #include "agent/control/gate.h"
 #include "agent/control/log_service.h"
 #include "agent/control/peer.h"
@@ -73,7 +74,8 @@ class ControlServer::Impl {
         disk_(std::move(disk)),
         agent_service_(gate_, api),
         worker_service_(gate_, api),
-        log_service_(gate_, api, *disk_) {}
+        log_service_(gate_, api, *disk_),
+        event_service_(gate_, api) {}
 
   ~Impl() { Stop(absl::ZeroDuration()); }
 
@@ -96,6 +98,7 @@ class ControlServer::Impl {
   AgentService agent_service_;
   WorkerService worker_service_;
   LogService log_service_;
+  EventService event_service_;
   std::unique_ptr<grpc::Server> server_;
   TimerId accept_pause_ = kNoTimer;
   absl::Duration next_refusal_log_ = -absl::InfiniteDuration();
@@ -116,6 +119,7 @@ absl::Status ControlServer::Impl::Start() {
   builder.RegisterService(&agent_service_);
   builder.RegisterService(&worker_service_);
   builder.RegisterService(&log_service_);
+  builder.RegisterService(&event_service_);
   builder.SetMaxReceiveMessageSize(kMaxMessageSize);
   builder.SetMaxSendMessageSize(kMaxMessageSize);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
