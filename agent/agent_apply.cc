@@ -149,12 +149,7 @@ std::vector<config::CurrentWorker> Agent::CurrentWorkers() const {
     config::CurrentWorker worker;
     worker.definition = desired.definition;
     worker.from_files = desired.source == store::Source::kConfig;
-    worker.overlay.stopped =
-        desired.stopped || !desired.stopped_instances.empty();
-    worker.overlay.deleted = desired.deleting;
-    if (desired.instances) {
-      worker.overlay.instances = static_cast<int>(*desired.instances);
-    }
+    worker.overlay = OverlayOf(desired);
     current.push_back(std::move(worker));
   };
   for (const auto& [name, record] : records_) add(record.desired);

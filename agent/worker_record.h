@@ -12,6 +12,7 @@
 
 #include "agent/agent_api.h"
 #include "agent/config/config.h"
+#include "agent/config/plan.h"
 #include "agent/listeners/listener.h"
 #include "agent/run_as.h"
 #include "agent/store/desired_worker.h"
@@ -58,6 +59,17 @@ struct WorkerRecord {
            !desired.stopped_instances.contains(instance);
   }
 };
+
+// What commands changed against the definition.
+inline config::Overlay OverlayOf(const store::DesiredWorker& desired) {
+  config::Overlay overlay;
+  overlay.stopped = desired.stopped || !desired.stopped_instances.empty();
+  overlay.deleted = desired.deleting;
+  if (desired.instances) {
+    overlay.instances = static_cast<int>(*desired.instances);
+  }
+  return overlay;
+}
 
 // Its configuration with the ports that the kernel picked where it says 0.
 inline config::WorkerConfig AsBound(const WorkerRecord& record) {

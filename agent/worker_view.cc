@@ -39,6 +39,10 @@ WorkerView ViewWorker(WorkerParts parts) {
   view.state = parts.snapshot;
   view.instance_ids = record.desired.instance_ids;
   view.problem = Problem(parts);
+  if (record.desired.source == store::Source::kConfig) {
+    view.overlays =
+        config::DescribeOverlay(record.config(), OverlayOf(record.desired));
+  }
   view.access_log_file = record.access_log_path;
   view.usage = std::move(parts.usage);
   view.counters = parts.counters;

@@ -33,6 +33,8 @@ Role RequiredRole(Method method) {
     case Method::kReloadWorker:
     case Method::kScaleWorker:
     case Method::kReadLog:
+    case Method::kListEvents:
+    case Method::kWatchEvents:
       return Role::kOperator;
   }
   return Role::kAdmin;

@@ -42,6 +42,8 @@ enum class Method : uint8_t {
   kScaleWorker,
   kApplyConfig,
   kReadLog,
+  kListEvents,
+  kWatchEvents,
 };
 
 // A group whose members may operate workers. Resolved by the composition, at

@@ -32,6 +32,7 @@
 #include "agent/control/config_service.h"
 #include "agent/control/connections.h"
 #include "agent/control/control_socket.h"
+#include "agent/control/event_service.h"
 #include "agent/control/gate.h"
 #include "agent/control/log_service.h"
 #include "agent/control/peer.h"
@@ -74,8 +75,13 @@ class ControlServer::Impl {
         disk_(std::move(disk)),
         agent_service_(gate_, api),
         worker_service_(gate_, api),
+<<<<<<< HEAD
         config_service_(gate_, api),
         log_service_(gate_, api, *disk_) {}
+=======
+        log_service_(gate_, api, *disk_),
+        event_service_(gate_, api) {}
+>>>>>>> wt/events
 
   ~Impl() { Stop(absl::ZeroDuration()); }
 
@@ -99,6 +105,7 @@ class ControlServer::Impl {
   WorkerService worker_service_;
   ConfigService config_service_;
   LogService log_service_;
+  EventService event_service_;
   std::unique_ptr<grpc::Server> server_;
   TimerId accept_pause_ = kNoTimer;
   absl::Duration next_refusal_log_ = -absl::InfiniteDuration();
@@ -120,6 +127,7 @@ absl::Status ControlServer::Impl::Start() {
   builder.RegisterService(&worker_service_);
   builder.RegisterService(&config_service_);
   builder.RegisterService(&log_service_);
+  builder.RegisterService(&event_service_);
   builder.SetMaxReceiveMessageSize(kMaxMessageSize);
   builder.SetMaxSendMessageSize(kMaxMessageSize);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,

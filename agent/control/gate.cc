@@ -1,5 +1,6 @@
 #include "agent/control/gate.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,14 @@ namespace apm::control {
 absl::Status Gate::StoppingStatus() {
   return absl::UnavailableError(
       "the agent is stopping; try again when it is back");
+}
+
+absl::StatusOr<agent::Caller> Gate::Admit(
+    Method method, const grpc::CallbackServerContext& context,
+    const std::shared_ptr<OpenCall>& call) {
+  APM_ASSIGN_OR_RETURN(agent::Caller caller, Identify(method, context.peer()));
+  if (!open_calls_.Add(call)) return StoppingStatus();
+  return caller;
 }
 
 absl::StatusOr<agent::Caller> Gate::Identify(

@@ -1,6 +1,6 @@
 // The one way into every handler: authorise on gRPC's thread, then run on the
-// agent's loop. A method that does not go through here has no access to the
-// agent.
+// agent's loop, but for what any thread may do. A method that does not go
+// through here has no access to the agent.
 
 #pragma once
 
@@ -42,11 +42,9 @@ class Gate {
                                   Handler handler) {
     CallPtr<Response> call = UnaryCall<Response>::Create(open_calls_, response);
     grpc::ServerUnaryReactor* const reactor = call.get();
-    absl::StatusOr<agent::Caller> caller = Identify(method, context.peer());
+    absl::StatusOr<agent::Caller> caller = Admit(method, context, call);
     if (!caller.ok()) {
       call->Refuse(caller.status());
-    } else if (!open_calls_.Add(call)) {
-      call->Refuse(StoppingStatus());
     } else {
       loop_.Post([call = std::move(call), caller = *caller, request,
                   handler = std::move(handler)] {
@@ -56,12 +54,51 @@ class Gate {
     return reactor;
   }
 
+  // Runs handler(call) at once, on gRPC's thread: it must not block.
+  template <typename Response, typename Handler>
+  grpc::ServerUnaryReactor* EnterHere(
+      Method method, const grpc::CallbackServerContext& context,
+      Response* response, Handler handler) {
+    CallPtr<Response> call = UnaryCall<Response>::Create(open_calls_, response);
+    grpc::ServerUnaryReactor* const reactor = call.get();
+    const absl::StatusOr<agent::Caller> caller = Admit(method, context, call);
+    if (!caller.ok()) {
+      call->Refuse(caller.status());
+    } else {
+      handler(call);
+    }
+    return reactor;
+  }
+
+  // Runs start(call) at once, for `call` a new StreamCall.
+  template <typename Call, typename Start>
+  Call* EnterStream(Method method, const grpc::CallbackServerContext& context,
+                    std::shared_ptr<Call> call, Start start) {
+    Call* const reactor = call.get();
+    Call::Hold(call);
+    const absl::StatusOr<agent::Caller> caller = Admit(method, context, call);
+    if (!caller.ok()) {
+      call->Refuse(caller.status());
+    } else {
+      start(*call);
+    }
+    return reactor;
+  }
+
+  // Of all calls that came through here.
+  OpenCalls& open_calls() { return open_calls_; }
+
   // Answers what waits with UNAVAILABLE, and whatever comes later.
   void Close() { open_calls_.RefuseAll(StoppingStatus()); }
 
  private:
   static absl::Status StoppingStatus();
 
+  // kPermissionDenied if the peer may not call `method`, kUnavailable once
+  // closed. Else the call will be answered when the gate closes.
+  absl::StatusOr<agent::Caller> Admit(
+      Method method, const grpc::CallbackServerContext& context,
+      const std::shared_ptr<OpenCall>& call);
   // kPermissionDenied if the peer may not call `method`.
   absl::StatusOr<agent::Caller> Identify(Method method,
                                          const std::string& peer_name) const;

@@ -78,6 +78,8 @@ TEST_F(AccessTest, AMemberOperatesByPrimaryOrSupplementaryGroup) {
     EXPECT_EQ(RoleOf(peer, policy_), Role::kOperator);
     EXPECT_THAT(Ask(Method::kRestartWorker, peer), IsOk());
     EXPECT_THAT(Ask(Method::kReadLog, peer), IsOk());
+    EXPECT_THAT(Ask(Method::kListEvents, peer), IsOk());
+    EXPECT_THAT(Ask(Method::kWatchEvents, peer), IsOk());
   }
 }
 
