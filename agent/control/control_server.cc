@@ -75,13 +75,9 @@ class ControlServer::Impl {
         disk_(std::move(disk)),
         agent_service_(gate_, api),
         worker_service_(gate_, api),
-<<<<<<< HEAD
         config_service_(gate_, api),
-        log_service_(gate_, api, *disk_) {}
-=======
         log_service_(gate_, api, *disk_),
         event_service_(gate_, api) {}
->>>>>>> wt/events
 
   ~Impl() { Stop(absl::ZeroDuration()); }
 

@@ -363,11 +363,8 @@ TEST_F(ControlServerTest, TellsItsServicesByReflection) {
       "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
       std::string("\x3A\x00", 2));
   for (const char* name : {"apm.v1.AgentService", "apm.v1.WorkerService",
-<<<<<<< HEAD
-                           "apm.v1.ConfigService", "apm.v1.LogService"}) {
-=======
-                           "apm.v1.LogService", "apm.v1.EventService"}) {
->>>>>>> wt/events
+                           "apm.v1.ConfigService", "apm.v1.LogService",
+                           "apm.v1.EventService"}) {
     EXPECT_THAT(services, HasSubstr(name));
   }
 }
