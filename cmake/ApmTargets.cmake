@@ -6,6 +6,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")  # Line tables: a crash names its line.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(APM_CHAOS_BIN_DIR "${CMAKE_BINARY_DIR}/chaos/bin")
 
 function(apm_set_build_options target)
   target_compile_options(${target} PRIVATE
@@ -36,9 +37,10 @@ function(apm_library name)
 endfunction()
 
 # apm_program(apm-agent SOURCES main.cc DEPS apm::agent) builds bin/apm-agent.
-# STATIC links it without any shared library.
+# STATIC links it without any shared library. CHAOS also links its objects into
+# chaos/bin/apm-agent, in which the fault points act (base/fault/fault.h).
 function(apm_program name)
-  cmake_parse_arguments(ARG "STATIC" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "STATIC;CHAOS" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
@@ -47,6 +49,26 @@ function(apm_program name)
   if(ARG_STATIC AND NOT APM_SANITIZE)
     # Unused sections go, of libstdc++ above all: a fifth of the program.
     target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
+  endif()
+  if(ARG_CHAOS AND APM_BUILD_TESTS)
+    apm_chaos_variant(${name} DEPS ${ARG_DEPS})
+  endif()
+endfunction()
+
+# The objects of the program `name`, linked again with points that act.
+function(apm_chaos_variant name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  add_executable(${name}-chaos $<TARGET_OBJECTS:${name}>)
+  set_target_properties(${name}-chaos PROPERTIES
+    APM_FAULTS ON
+    LINKER_LANGUAGE CXX
+    OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY "${APM_CHAOS_BIN_DIR}")
+  target_link_libraries(${name}-chaos PRIVATE ${ARG_DEPS})
+  apm_set_build_options(${name}-chaos)
+  get_target_property(options ${name} LINK_OPTIONS)
+  if(options)
+    set_target_properties(${name}-chaos PROPERTIES LINK_OPTIONS "${options}")
   endif()
 endfunction()
 
