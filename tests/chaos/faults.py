@@ -72,6 +72,10 @@ class Board:
     def disarm(self):
         self._set(TRAP, NONE)
 
+    def disarm_unless_sprung(self):
+        if not self.sprung:
+            self.disarm()
+
     @property
     def sprung(self):
         return self._get(TRAP) == SPRUNG
