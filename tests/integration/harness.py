@@ -137,8 +137,8 @@ class Agent:
     def pids(self, name):
         return [instance["pid"] for instance in self.worker(name)["instances"]]
 
-    def logs(self, name, *args):
-        return self.ctl("logs", name, *args).out
+    def logs(self, name, *args, check=True):
+        return self.ctl("logs", name, *args, check=check).out
 
     def wait_for(self, condition, what, within=DEADLINE):
         """Until `condition()` is true: for what no command waits for."""
