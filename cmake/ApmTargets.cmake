@@ -37,10 +37,9 @@ function(apm_library name)
 endfunction()
 
 # apm_program(apm-agent SOURCES main.cc DEPS apm::agent) builds bin/apm-agent.
-# STATIC links it without any shared library. CHAOS also links its objects into
-# chaos/bin/apm-agent, in which the fault points act (base/fault/fault.h).
+# STATIC links it without any shared library.
 function(apm_program name)
-  cmake_parse_arguments(ARG "STATIC;CHAOS" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "STATIC" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
@@ -50,25 +49,22 @@ function(apm_program name)
     # Unused sections go, of libstdc++ above all: a fifth of the program.
     target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
   endif()
-  if(ARG_CHAOS AND APM_BUILD_TESTS)
-    apm_chaos_variant(${name} DEPS ${ARG_DEPS})
-  endif()
 endfunction()
 
-# The objects of the program `name`, linked again with points that act.
+# apm_chaos_variant(apm-agent) links the program's objects once more, into
+# chaos/bin/apm-agent, in which the fault points act (base/fault/fault.h).
 function(apm_chaos_variant name)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   add_executable(${name}-chaos $<TARGET_OBJECTS:${name}>)
   set_target_properties(${name}-chaos PROPERTIES
     APM_FAULTS ON
     LINKER_LANGUAGE CXX
     OUTPUT_NAME ${name}
     RUNTIME_OUTPUT_DIRECTORY "${APM_CHAOS_BIN_DIR}")
-  target_link_libraries(${name}-chaos PRIVATE ${ARG_DEPS})
-  apm_set_build_options(${name}-chaos)
+  get_target_property(deps ${name} LINK_LIBRARIES)
+  target_link_libraries(${name}-chaos PRIVATE ${deps})
   get_target_property(options ${name} LINK_OPTIONS)
   if(options)
-    set_target_properties(${name}-chaos PROPERTIES LINK_OPTIONS "${options}")
+    target_link_options(${name}-chaos PRIVATE ${options})
   endif()
 endfunction()
 

@@ -9,7 +9,7 @@
 // a point is an empty function (point_off.cc). The same objects linked with
 // point_on.cc are the chaos variants, in which a test that shares a Board with
 // them can kill the program there: exactly there, so that no sleep has to hit
-// it. `apm_program(... CHAOS)` makes them; tests/chaos walks every point.
+// it. `apm_chaos_variant()` makes them; tests/chaos walks every point.
 
 #pragma once
 
