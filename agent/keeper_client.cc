@@ -13,6 +13,7 @@
 #include <absl/time/time.h>
 
 #include "apm/internal/v1/keeper.pb.h"
+#include "base/fault/fault.h"
 #include "base/log/log.h"
 #include "base/os/channel.h"
 #include "base/os/unique_fd.h"
@@ -95,7 +96,10 @@ absl::Status KeeperClient::Start() {
 template <typename Message>
 absl::Status KeeperClient::Send(const Message& message,
                                 std::span<const int> fds) {
-  return channel_.Send(message.SerializeAsString(), fds);
+  fault::Point("agent.keeper.send", message.body_case());
+  absl::Status sent = channel_.Send(message.SerializeAsString(), fds);
+  fault::Point("agent.keeper.sent", message.body_case());
+  return sent;
 }
 
 absl::Status KeeperClient::Spawn(const InstanceKey& key,
@@ -188,6 +192,7 @@ void KeeperClient::OnMessage(std::string_view message,
                message.size());
     return;
   }
+  fault::Point("agent.keeper.heard", from.body_case());
   switch (from.body_case()) {
     case pb::FromKeeper::kWelcome:
       events_.OnWelcome(FromProto(from.welcome()));

@@ -13,6 +13,7 @@
 #include <absl/time/time.h>
 
 #include "apm/internal/v1/proxy.pb.h"
+#include "base/fault/fault.h"
 #include "base/log/log.h"
 #include "base/os/channel.h"
 #include "base/os/unique_fd.h"
@@ -55,10 +56,12 @@ absl::Status ProxyClient::Connect(UniqueFd channel) {
 template <typename Message>
 void ProxyClient::Send(const Message& message, std::span<const int> fds) {
   if (channel_ == nullptr || channel_->closed()) return;
+  fault::Point("agent.proxy.send", message.body_case());
   if (absl::Status sent = channel_->Send(message.SerializeAsString(), fds);
       !sent.ok()) {
     log::Error("tell the proxy: %s", sent.ToString());
   }
+  fault::Point("agent.proxy.sent", message.body_case());
 }
 
 void ProxyClient::SendCounters(int memfd, uint32_t slots) {
@@ -171,6 +174,7 @@ void ProxyClient::OnMessage(std::string_view message) {
                message.size());
     return;
   }
+  fault::Point("agent.proxy.heard", from.body_case());
   switch (from.body_case()) {
     case pb::FromProxy::kReady:
       events_.OnProxyReady(from.ready().uid(), from.ready().warning());

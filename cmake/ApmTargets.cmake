@@ -6,6 +6,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")  # Line tables: a crash names its line.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(APM_CHAOS_BIN_DIR "${CMAKE_BINARY_DIR}/chaos/bin")
 
 function(apm_set_build_options target)
   target_compile_options(${target} PRIVATE
@@ -47,6 +48,23 @@ function(apm_program name)
   if(ARG_STATIC AND NOT APM_SANITIZE)
     # Unused sections go, of libstdc++ above all: a fifth of the program.
     target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
+  endif()
+endfunction()
+
+# apm_chaos_variant(apm-agent) links the program's objects once more, into
+# chaos/bin/apm-agent, in which the fault points act (base/fault/fault.h).
+function(apm_chaos_variant name)
+  add_executable(${name}-chaos $<TARGET_OBJECTS:${name}>)
+  set_target_properties(${name}-chaos PROPERTIES
+    APM_FAULTS ON
+    LINKER_LANGUAGE CXX
+    OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY "${APM_CHAOS_BIN_DIR}")
+  get_target_property(deps ${name} LINK_LIBRARIES)
+  target_link_libraries(${name}-chaos PRIVATE ${deps})
+  get_target_property(options ${name} LINK_OPTIONS)
+  if(options)
+    target_link_options(${name}-chaos PRIVATE ${options})
   endif()
 endfunction()
 

@@ -13,6 +13,7 @@
 
 #include "apm/internal/v1/keeper.pb.h"
 #include "apm/internal/v1/proxy.pb.h"
+#include "base/fault/fault.h"
 #include "base/log/log.h"
 #include "base/os/channel.h"
 #include "base/status/status_macros.h"
@@ -163,6 +164,7 @@ void AgentLink::OnKeeperMessage(std::string_view message,
     log::Error("the keeper sent a message that is not a channel to the agent");
     return;
   }
+  fault::Point("proxy.keeper.heard");
   commands_.SetIncarnation(channel.proxy_incarnation());
   agent_ = std::make_unique<Channel>(loop_, std::move(fds.front()));
   const absl::Status started = agent_->Start(
@@ -193,6 +195,12 @@ void AgentLink::OnAgentMessage(std::string_view message,
     log::Error("the agent sent a message that the proxy cannot read");
     return;
   }
+  fault::Point("proxy.agent.heard", command.body_case());
+  Obey(command, fds);
+  fault::Point("proxy.agent.obeyed", command.body_case());
+}
+
+void AgentLink::Obey(const pb::ToProxy& command, std::vector<UniqueFd>& fds) {
   switch (command.body_case()) {
     case pb::ToProxy::kSnapshot:
       commands_.ApplySnapshot(DecodeSnapshot(command.snapshot()));

@@ -23,6 +23,10 @@
 #include "proxy/routing/snapshot.h"
 #include "proxy/upstream/instance_key.h"
 
+namespace apm::internal::v1 {
+class ToProxy;
+}  // namespace apm::internal::v1
+
 namespace apm::proxy {
 
 // What the agent asks for, decoded. Repeated for what is there already, after
@@ -89,6 +93,8 @@ class AgentLink final : public AgentReports {
  private:
   void OnKeeperMessage(std::string_view message, std::vector<UniqueFd> fds);
   void OnAgentMessage(std::string_view message, std::vector<UniqueFd> fds);
+  void Obey(const apm::internal::v1::ToProxy& command,
+            std::vector<UniqueFd>& fds);
   void SendToAgent(std::string_view message);
 
   EventLoop& loop_;

@@ -22,6 +22,7 @@
 
 #include <google/protobuf/repeated_ptr_field.h>
 
+#include "base/fault/fault.h"
 #include "base/os/unique_fd.h"
 
 namespace apm::keeper {
@@ -65,6 +66,7 @@ std::string LimitName(uint32_t resource) {
 // What we may have inherited and a service must not. None of it can fail in
 // a way that the worker would have to know.
 void ResetInherited() {
+  fault::Point("exec.reset");
   // The bare call, with the kernel's structure of four words, all zero:
   // SIG_DFL. glibc's refuses the two signals that it keeps for itself (32 and
   // 33).
@@ -89,11 +91,13 @@ void ResetInherited() {
 }
 
 Result NewSession() {
+  fault::Point("exec.setsid");
   if (setsid() < 0) return Failed("setsid", "");
   return std::nullopt;
 }
 
 Result SetLimits(const ExecSpec& spec) {
+  fault::Point("exec.rlimit");
   for (const internal::v1::Rlimit& limit : spec.rlimits()) {
     const rlimit values{limit.soft(), limit.hard()};
     if (limit.resource() >= RLIMIT_NLIMITS) {
@@ -109,6 +113,7 @@ Result SetLimits(const ExecSpec& spec) {
 }
 
 Result ChangeUser(const ExecSpec& spec) {
+  fault::Point("exec.user");
   if (!spec.change_user()) return std::nullopt;
   // To the kernel -1 means "leave it": the worker would keep our own user.
   if (spec.uid() == UINT32_MAX || spec.gid() == UINT32_MAX) {
@@ -129,6 +134,7 @@ Result ChangeUser(const ExecSpec& spec) {
 }
 
 Result EnterFolder(const ExecSpec& spec) {
+  fault::Point("exec.chdir");
   if (!spec.cwd().empty() && chdir(spec.cwd().c_str()) != 0) {
     return Failed("chdir", spec.cwd());
   }
@@ -136,6 +142,7 @@ Result EnterFolder(const ExecSpec& spec) {
 }
 
 Result SetStdio(int stdio) {
+  fault::Point("exec.stdio");
   for (int target = 0; target < 3; ++target) {
     if (dup2(stdio + target, target) < 0) {
       return Failed("stdio", "descriptor " + std::to_string(target));
@@ -158,6 +165,7 @@ std::vector<char*> Pointers(
 }
 
 StepFailure Execute(const ExecSpec& spec) {
+  fault::Point("exec.exec");
   if (spec.argv().empty()) {
     return {"exec", EINVAL, "argv of '" + spec.executable() + "' is empty"};
   }

@@ -137,18 +137,18 @@ class Agent:
     def pids(self, name):
         return [instance["pid"] for instance in self.worker(name)["instances"]]
 
-    def logs(self, name, *args):
-        return self.ctl("logs", name, *args).out
+    def logs(self, name, *args, check=True):
+        return self.ctl("logs", name, *args, check=check).out
 
-    def wait_for(self, condition, what):
+    def wait_for(self, condition, what, within=DEADLINE):
         """Until `condition()` is true: for what no command waits for."""
-        give_up = time.monotonic() + DEADLINE
+        give_up = time.monotonic() + within
         while time.monotonic() < give_up:
             result = condition()
             if result:
                 return result
             select.select([], [], [], 0.02)
-        raise AssertionError(f"{what} did not happen within {DEADLINE:.0f} s\n{self.read_log()}")
+        raise AssertionError(f"{what} did not happen within {within:.0f} s\n{self.read_log()}")
 
     # ---- clients ----
 

@@ -1,0 +1,57 @@
+"""What runs on this host, as /proc says: the one witness that is not ours.
+
+Workers of a test carry a mark in their environment, which every process that
+comes out of them inherits, wherever it goes.
+"""
+
+import os
+import pathlib
+import uuid
+
+MARK = "APM_CHAOS_MARK"
+
+
+def new_mark():
+    return uuid.uuid4().hex
+
+
+def alive(pid):
+    return state(pid) not in ("", "Z", "X")
+
+
+def state(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text.rsplit(")", 1)[1].split()[0]
+
+
+def name(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def marked(mark):
+    """The living processes that carry `mark`."""
+    wanted = f"{MARK}={mark}".encode()
+    found = set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            environment = pathlib.Path(f"/proc/{entry}/environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if wanted in environment.split(b"\0") and alive(entry):
+            found.add(int(entry))
+    return found
+
+
+def children(pid):
+    try:
+        return {int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
