@@ -3,11 +3,10 @@
 import os
 import signal
 import socket
-import subprocess
 
 import pytest
 from blocks import node, plain
-from harness import Agent, alive, free_port
+from harness import Agent, alive
 
 
 def ended(pid):
@@ -32,22 +31,25 @@ def test_nothing_outlives_a_killed_keeper():
         agent.ctl("start", "web", "sleeper", "deaf")
 
 
-def test_a_worker_is_not_run_twice_when_the_agent_is_killed():
-    """The old process holds a lock until it is quite gone; the new one must find it free."""
-    port = free_port()
-    server = ("import socket, time; s = socket.socket(); s.bind(('127.0.0.1', %d)); s.listen(); "
-              "hog = bytearray(300 << 20); print('bound', flush=True); time.sleep(1000)" % port)
-    with Agent(f'worker {{ name single; exec python3; params -c "{server}"; }}\n') as agent:
-        for _ in range(3):
-            agent.wait_for(lambda: "bound" in agent.logs("single"), "the lock")
-            old, = agent.pids("single")
+def test_a_killed_agent_leaves_its_workers_alone():
+    talker = plain("talker", "while read line <&3; do echo \"heard $line\"; done 3<> ear; sleep 1000", "path {folder};")
+    with Agent() as agent:
+        os.mkfifo(agent.folder / "ear")
+        agent.config.write_text(talker.replace("{folder}", str(agent.folder)) + node())
+        agent.ctl("config", "apply")
+        agent.ctl("start", "talker", "web")
+        agent.ctl("run", "--name", "made", "--", "sleep", "1000")
+        before = agent.workers()
+        for life in range(3):
             os.kill(agent.ctl("status", "--output", "json").json["agent_pid"], signal.SIGKILL)
-            agent.wait_for(lambda: agent.ctl("ping", check=False).code == 0
-                           and agent.pids("single") not in ([old], [0]), "the next process")
-            agent.ctl("start", "single")
-            assert ended(old)
-            assert agent.worker("single")["instances"][0]["restarts"] == 0
-        assert "in use" not in agent.logs("single")
+            agent.wait_for(lambda: agent.ctl("ping", check=False).code == 0, "the next agent")
+            (agent.folder / "ear").write_text(f"{life}\n")
+            agent.wait_for(lambda: f"heard {life}" in agent.logs("talker"), "a line that is written after the kill")
+            assert agent.http("web")[0] == 200
+            for name, worker in agent.workers().items():
+                for now, then in zip(worker["instances"], before[name]["instances"], strict=True):
+                    assert (now["pid"], now["id"], now["restarts"]) == (then["pid"], then["id"], 0)
+                    assert now["state"] == "ready"
 
 
 @pytest.mark.parametrize("command", ["start", "restart", "reload"])
