@@ -38,9 +38,9 @@ void Instance::Start() {
   Handle(InstanceEvent::kStart, "");
 }
 
-void Instance::Stop(StopReason reason) {
+void Instance::Stop(StopReason reason, std::string_view why) {
   stop_reason_ = reason;
-  Handle(InstanceEvent::kStop, "");
+  Handle(InstanceEvent::kStop, why);
 }
 
 void Instance::OnSpawned(pid_t pid) {
@@ -86,6 +86,7 @@ void Instance::OnHello(std::string_view connector) {
   if (phase_ != Phase::kRunning) return;
   connector_ = connector;
   Handle(InstanceEvent::kReady, "");
+  RememberProcess();  // It may have counted as ready before it said so.
 }
 
 void Instance::OnDrained() { Handle(InstanceEvent::kDrained, ""); }
@@ -95,6 +96,17 @@ void Instance::OnLinkLost() {
   unready_reason_ =
       "closed its stdin or stdout while it ran, and was stopped for it";
   Handle(InstanceEvent::kLinkLost, "closed its stdin or stdout");
+}
+
+void Instance::OnLinkTorn() {
+  if (phase_ != Phase::kRunning) return;
+  unready_reason_ = "its link was torn when the proxy died";
+  Handle(InstanceEvent::kLinkTorn, unready_reason_);
+}
+
+void Instance::OnSwept() {
+  if (phase_ != Phase::kNone) return;
+  Handle(InstanceEvent::kSwept, last_exit_ ? DescribeExit(*last_exit_) : "");
 }
 
 void Instance::OnTimer(InstanceEvent event) {
@@ -113,11 +125,14 @@ void Instance::OnTimer(InstanceEvent event) {
 
 void Instance::End(bool success, bool spawned, const std::string& reason) {
   if (state_ == InstanceState::kStopping) {
-    Handle(InstanceEvent::kEndedForGood, reason);
-    return;
+    // What was never spawned has left nothing behind.
+    return Handle(
+        spawned ? InstanceEvent::kEndedForGood : InstanceEvent::kSwept, reason);
   }
   const InstanceEvent event = JudgeEnd(success, spawned);
-  if (success && event == InstanceEvent::kEndedForGood) {
+  if (torn_ && event == InstanceEvent::kEndedRestart) {
+    problem_ = reason;  // Ours, not its own: whoever waits for it goes on.
+  } else if (success && event == InstanceEvent::kEndedForGood) {
     problem_.clear();
     if (!outcome_) outcome_ = absl::OkStatus();
   } else {
@@ -128,7 +143,8 @@ void Instance::End(bool success, bool spawned, const std::string& reason) {
 }
 
 InstanceEvent Instance::JudgeEnd(bool success, bool spawned) {
-  if (role_ == Role::kReplacement) return InstanceEvent::kEndedGaveUp;
+  if (role_ != Role::kPrincipal) return InstanceEvent::kEndedGaveUp;
+  if (torn_) return InstanceEvent::kEndedRestart;  // Whatever the policy.
   switch (spec_.restart) {
     case RestartPolicy::kNever:
       return spawned ? InstanceEvent::kEndedForGood
@@ -186,6 +202,7 @@ void Instance::Perform(InstanceAction action) {
     case InstanceAction::kServe:
       return Serve();
     case InstanceAction::kAwaitEnd:
+      RememberProcess();
       return Arm(kEndGrace, InstanceEvent::kTimeout);
     case InstanceAction::kDrain:
       return Drain();
@@ -193,20 +210,31 @@ void Instance::Perform(InstanceAction action) {
       return Signal();
     case InstanceAction::kKill:
       return Kill();
+    case InstanceAction::kDiscard:
+      return Discard();
+    case InstanceAction::kAwaitSweep:
+      return Disarm();
     case InstanceAction::kAwaitRetry:
       return AwaitRetry();
     case InstanceAction::kRest:
-      return Disarm();
+      return Rest();
   }
 }
 
 void Instance::Launch() {
+  Disarm();
+  RememberInstance();
   generation_ = environment_.next_generation++;
   phase_ = Phase::kLaunching;
   signalled_ = false;
   killed_ = false;
+  torn_ = false;
   ready_at_.reset();
+  ready_since_.reset();
   connector_.clear();
+  unready_reason_.clear();
+  remembered_.reset();
+  RememberProcess();
   Arm(spec_.start_timeout, InstanceEvent::kTimeout);
   environment_.processes.Launch(Key());
 }
@@ -221,26 +249,34 @@ void Instance::Attach() {
 void Instance::Serve() {
   Disarm();
   ready_at_ = environment_.timers.Now();
+  ready_since_ = environment_.clock.Now();
   problem_.clear();
   if (!outcome_) outcome_ = absl::OkStatus();
+  RememberProcess();
   if (attached_) environment_.traffic.Ready(Key());
 }
 
 void Instance::Drain() {
   if (!attached_) return Signal();
+  RememberProcess();
   Arm(spec_.drain_timeout, InstanceEvent::kTimeout);
   environment_.traffic.Drain(Key(), stop_reason_, spec_.drain_timeout);
 }
 
 void Instance::Signal() {
   if (signalled_) return;
+  RememberProcess();
   // No answer to the launch yet: kSpawned will bring us here again.
   if (phase_ != Phase::kRunning) return Disarm();
-  signalled_ = true;
   Arm(spec_.stop_timeout, InstanceEvent::kStopTimeout);
   environment_.processes.Signal(Key(), spec_.stop_signal);
   // A stopped process would hear of the signal only after SIGCONT.
   environment_.processes.Signal(Key(), SIGCONT);
+  // The one note that follows its act. If we are killed in between, the
+  // process hears the signal twice; the other way round it would not hear it
+  // at all, and be killed unprepared when stop_timeout is over.
+  signalled_ = true;
+  RememberProcess();
 }
 
 void Instance::Kill() {
@@ -252,9 +288,33 @@ void Instance::Kill() {
   }
 }
 
+// SIGKILL, and at once. The next byte on its stdin would be read as the rest
+// of half a frame, and the ends of its sessions will never reach it: a worker
+// that is asked to finish first would wait for them in vain until stop_timeout,
+// its place empty all the while. To it this is a crash, as it must expect one.
+void Instance::Discard() {
+  torn_ = true;
+  signalled_ = true;
+  killed_ = true;  // That it was too slow is nothing to report.
+  RememberProcess();
+  Arm(std::max(spec_.stop_timeout, kMinKillInterval),
+      InstanceEvent::kStopTimeout);
+  environment_.processes.Signal(Key(), SIGKILL);
+}
+
 void Instance::AwaitRetry() {
+  ArmRetry();
+  RememberInstance();
+}
+
+void Instance::ArmRetry() {
   Arm(retry_wait_, InstanceEvent::kTimeout);
   next_retry_at_ = environment_.clock.Now() + retry_wait_;
+}
+
+void Instance::Rest() {
+  Disarm();
+  RememberInstance();
 }
 
 void Instance::Arm(absl::Duration delay, InstanceEvent event) {

@@ -16,10 +16,12 @@
 
 #include "agent/supervisor/environment.h"
 #include "agent/supervisor/instance_key.h"
+#include "agent/supervisor/memo.h"
 #include "agent/supervisor/ports.h"
 #include "agent/supervisor/process_exit.h"
 #include "agent/supervisor/restart_pacer.h"
 #include "agent/supervisor/stats.h"
+#include "agent/supervisor/stop_reason.h"
 #include "agent/supervisor/transition_table.h"
 #include "agent/supervisor/worker_spec.h"
 #include "base/os/timers.h"
@@ -30,15 +32,11 @@ namespace apm::supervisor {
 // what closed pipes mean nearly always, before it is stopped.
 inline constexpr absl::Duration kEndGrace = absl::Seconds(1);
 
-// Has at most one process at a time. Owned by a Worker, which looks at the
-// state after every event; nothing is called back.
+// Has at most one process at a time. Owned by a Slot; its Worker looks at the
+// state after every event; nothing is called back. Notes for a successor are
+// written here, before the act they are about.
 class Instance {
  public:
-  enum class Role : uint8_t {
-    kPrincipal,    // Restarted as the policy says.
-    kReplacement,  // Launched by a reload: its first end is its failure.
-  };
-
   // The references outlive the instance.
   Instance(Environment& environment, const WorkerSpec& spec, uint32_t index,
            Role role);
@@ -49,10 +47,19 @@ class Instance {
   // Commands. Start forgets backoff, crash loop and the last outcome, unless
   // the instance is ready.
   void Start();
-  void Stop(StopReason reason);
+  void Stop(StopReason reason, std::string_view why = "");
 
-  // The reload has succeeded: a replacement becomes the principal.
-  void Promote() { role_ = Role::kPrincipal; }
+  // The reload has succeeded: a replacement becomes the principal, and what
+  // was that is outgoing. Only a principal writes the instance's memo.
+  void Promote();
+  void Demote() { role_ = Role::kOutgoing; }
+
+  // From an earlier agent. REQUIRES: nothing was commanded yet. Restore takes
+  // on the history, and the rest if there is one; Adopt the process, which
+  // ends a rest. No state change is reported.
+  void Restore(const InstanceMemo& memo);
+  void Adopt(const AdoptedProcess& process);
+  InstanceMemo Memo() const;
 
   // Events. REQUIRES: they are of generation().
   void OnSpawned(pid_t pid);
@@ -61,10 +68,14 @@ class Instance {
   void OnHello(std::string_view connector);
   void OnDrained();
   void OnLinkLost();
+  void OnLinkTorn();
+  void OnSwept();
 
   uint32_t index() const { return index_; }
   uint64_t generation() const { return generation_; }
   InstanceState state() const { return state_; }
+  bool has_process() const { return phase_ != Phase::kNone; }  // Or will.
+  ProcessMemo::Phase process_phase() const;
 
   // What the last Start came to; empty while that is open.
   const std::optional<absl::Status>& outcome() const { return outcome_; }
@@ -82,12 +93,25 @@ class Instance {
   void Drain();
   void Signal();
   void Kill();
+  void Discard();
   void AwaitRetry();
+  void ArmRetry();
+  void Rest();
 
   // `success`: it ended as a program does that has done its work.
   void End(bool success, bool spawned, const std::string& reason);
   InstanceEvent JudgeEnd(bool success, bool spawned);
   void Fail(std::string reason);
+
+  // Notes for a successor.
+  ProcessMemo MakeProcessMemo() const;
+  void RememberProcess();   // If there is anything new to say.
+  void RememberInstance();  // With the end that it follows from.
+
+  // The rest of Restore and Adopt.
+  void RestoreRetry(const InstanceMemo& memo, absl::Duration longest);
+  void GoOnAs(ProcessMemo::Phase phase);
+  absl::Duration MonotonicAt(absl::Time wall) const;  // Not in the future.
 
   void Arm(absl::Duration delay, InstanceEvent event);
   void Disarm();
@@ -110,11 +134,14 @@ class Instance {
   StopReason stop_reason_ = StopReason::kForGood;
   bool signalled_ = false;
   bool killed_ = false;
+  bool torn_ = false;
   absl::Duration spawned_at_;  // Monotonic.
   absl::Time started_at_;
   std::optional<absl::Duration> ready_at_;  // Monotonic.
+  std::optional<absl::Time> ready_since_;   // The same, wall clock.
   std::string connector_;
   std::string unready_reason_;
+  std::optional<ProcessMemo> remembered_;  // What a successor would read.
 
   // Of the instance.
   uint64_t restarts_ = 0;

@@ -43,4 +43,21 @@ void RestartPacer::Reset() {
   looping_ = false;
 }
 
+PacerMemo RestartPacer::Memo(absl::Duration now, absl::Time wall) const {
+  PacerMemo memo{.in_a_row = in_a_row_, .looping = looping_, .ends = {}};
+  for (const absl::Duration end : ends_)
+    memo.ends.push_back(wall - (now - end));
+  return memo;
+}
+
+void RestartPacer::Restore(const PacerMemo& memo, absl::Duration now,
+                           absl::Time wall) {
+  in_a_row_ = memo.in_a_row;
+  looping_ = memo.looping;
+  ends_.clear();
+  for (const absl::Time end : memo.ends) {
+    ends_.push_back(now - std::max(wall - end, absl::ZeroDuration()));
+  }
+}
+
 }  // namespace apm::supervisor

@@ -16,6 +16,7 @@
 
 #include <absl/time/time.h>
 
+#include "agent/supervisor/memo.h"
 #include "agent/supervisor/worker_spec.h"
 
 namespace apm::supervisor {
@@ -38,6 +39,11 @@ class RestartPacer {
 
   // Forgets everything: a person said start.
   void Reset();
+
+  // For a successor, which has another monotonic clock: `wall` is the time of
+  // day at `now`. Ends in its future (a clock was set back) count as just now.
+  PacerMemo Memo(absl::Duration now, absl::Time wall) const;
+  void Restore(const PacerMemo& memo, absl::Duration now, absl::Time wall);
 
  private:
   const Backoff& backoff_;

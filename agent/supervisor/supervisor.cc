@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 
@@ -16,8 +17,21 @@
 #include "agent/supervisor/instance.h"
 #include "agent/supervisor/worker.h"
 #include "base/os/errno_status.h"
+#include "base/status/status_macros.h"
 
 namespace apm::supervisor {
+namespace {
+
+absl::Status NoWorker(std::string_view name) {
+  return absl::NotFoundError(absl::StrFormat("no worker is named '%s'", name));
+}
+
+absl::Status BeingDeleted(std::string_view name) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("worker '%s' is being deleted", name));
+}
+
+}  // namespace
 
 // Runs the callbacks of finished commands at the end of the outermost call:
 // they may call us again, and find every machine at rest between two events.
@@ -79,73 +93,127 @@ absl::Status Supervisor::Add(WorkerSpec spec) {
   return absl::OkStatus();
 }
 
-Worker* Supervisor::Resolve(const Target& target, const Done& done) {
-  const auto worker = workers_.find(target.worker);
-  if (worker == workers_.end()) {
-    environment_->completed.emplace_back(
-        done, absl::NotFoundError(
-                  absl::StrFormat("no worker is named '%s'", target.worker)));
-    return nullptr;
+absl::Status Supervisor::Update(WorkerSpec spec) {
+  const auto found = workers_.find(spec.name);
+  if (found == workers_.end()) return NoWorker(spec.name);
+  Worker& worker = *found->second;
+  if (worker.deleting()) return BeingDeleted(spec.name);
+  if (spec.pipe_mode != worker.spec().pipe_mode) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "worker '%s' cannot change between plain and pipe mode while it "
+        "exists; delete it first",
+        spec.name));
   }
-  if (target.instance && *target.instance >= worker->second->instances()) {
-    environment_->completed.emplace_back(
-        done,
-        absl::NotFoundError(absl::StrFormat(
-            "worker '%s' has no instance %d: its instances are 0 to %d",
-            target.worker, *target.instance, worker->second->instances() - 1)));
-    return nullptr;
-  }
-  return worker->second.get();
+  worker.Update(std::move(spec));
+  return absl::OkStatus();
 }
 
-Worker* Supervisor::ResolveToStart(const Target& target, const Done& done) {
-  Worker* const worker = Resolve(target, done);
-  if (worker == nullptr || (!shut_down_ && !worker->deleting())) return worker;
-  environment_->completed.emplace_back(
-      done, shut_down_ ? absl::UnavailableError("the agent is shutting down")
-                       : absl::FailedPreconditionError(absl::StrFormat(
-                             "worker '%s' is being deleted", target.worker)));
-  return nullptr;
+absl::Status Supervisor::Restore(std::string_view worker, uint32_t instance,
+                                 const InstanceMemo& memo) {
+  const Turn turn(*this);
+  const auto found = workers_.find(worker);
+  if (found == workers_.end()) return NoWorker(worker);
+  found->second->Restore(instance, memo);
+  return absl::OkStatus();
+}
+
+absl::Status Supervisor::Adopt(const AdoptedProcess& process) {
+  const Turn turn(*this);
+  const InstanceKey& key = process.key;
+  const auto found = workers_.find(key.worker);
+  if (found == workers_.end()) return NoWorker(key.worker);
+  if (key.instance >= kMaxInstances) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "worker '%s' cannot have an instance %d", key.worker, key.instance));
+  }
+  found->second->Adopt(process);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Worker*> Supervisor::Resolve(const Target& target) const {
+  const auto found = workers_.find(target.worker);
+  if (found == workers_.end()) return NoWorker(target.worker);
+  const uint32_t instances = found->second->instances();
+  if (target.instance && *target.instance >= instances) {
+    return absl::NotFoundError(absl::StrFormat(
+        "worker '%s' has no instance %d: its instances are 0 to %d",
+        target.worker, *target.instance, instances - 1));
+  }
+  return found->second.get();
+}
+
+absl::StatusOr<Worker*> Supervisor::ResolveToStart(const Target& target) const {
+  APM_ASSIGN_OR_RETURN(Worker* const worker, Resolve(target));
+  if (shut_down_) return absl::UnavailableError("the agent is shutting down");
+  if (worker->deleting()) return BeingDeleted(target.worker);
+  return worker;
+}
+
+void Supervisor::Refuse(const absl::Status& status, Done done) {
+  environment_->completed.emplace_back(std::move(done), status);
+}
+
+absl::Status Supervisor::Resume(const Target& target) {
+  const Turn turn(*this);
+  APM_ASSIGN_OR_RETURN(Worker* const worker, ResolveToStart(target));
+  worker->Resume(target.instance);
+  Settle(target.worker);
+  return absl::OkStatus();
 }
 
 void Supervisor::Start(const Target& target, Done done) {
   const Turn turn(*this);
-  Worker* const worker = ResolveToStart(target, done);
-  if (worker == nullptr) return;
-  worker->Start(target.instance, std::move(done));
+  const absl::StatusOr<Worker*> worker = ResolveToStart(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  (*worker)->Start(target.instance, std::move(done));
   Settle(target.worker);
 }
 
 void Supervisor::Stop(const Target& target, Done done) {
   const Turn turn(*this);
-  Worker* const worker = Resolve(target, done);
-  if (worker == nullptr) return;
-  worker->Stop(target.instance, std::move(done));
+  const absl::StatusOr<Worker*> worker = Resolve(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  (*worker)->Stop(target.instance, std::move(done));
   Settle(target.worker);
 }
 
 void Supervisor::Restart(const Target& target, Done done) {
   const Turn turn(*this);
-  Worker* const worker = ResolveToStart(target, done);
-  if (worker == nullptr) return;
-  worker->Restart(target.instance, std::move(done));
+  const absl::StatusOr<Worker*> worker = ResolveToStart(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  (*worker)->Restart(target.instance, std::move(done));
   Settle(target.worker);
 }
 
 void Supervisor::Reload(const Target& target, Done done) {
   const Turn turn(*this);
-  Worker* const worker = ResolveToStart(target, done);
-  if (worker == nullptr) return;
-  worker->Reload(target.instance, std::move(done));
+  const absl::StatusOr<Worker*> worker = ResolveToStart(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  (*worker)->Reload(target.instance, std::move(done));
+  Settle(target.worker);
+}
+
+void Supervisor::Scale(std::string_view name, uint32_t instances, Done done) {
+  const Turn turn(*this);
+  const Target target{std::string(name), std::nullopt};
+  const absl::StatusOr<Worker*> worker = ResolveToStart(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  if (instances == 0 || instances > kMaxInstances) {
+    return Refuse(absl::InvalidArgumentError(absl::StrFormat(
+                      "worker '%s' can have 1 to %d instances, not %d", name,
+                      kMaxInstances, instances)),
+                  std::move(done));
+  }
+  (*worker)->Scale(instances, std::move(done));
   Settle(target.worker);
 }
 
 void Supervisor::Delete(std::string_view name, Done done) {
   const Turn turn(*this);
   const Target target{std::string(name), std::nullopt};
-  Worker* const worker = Resolve(target, done);
-  if (worker == nullptr) return;
-  worker->Delete(std::move(done));
+  const absl::StatusOr<Worker*> worker = Resolve(target);
+  if (!worker.ok()) return Refuse(worker.status(), std::move(done));
+  (*worker)->Delete(std::move(done));
   Settle(target.worker);
 }
 
@@ -199,9 +267,10 @@ void Supervisor::OnSpawnFailed(const InstanceKey& key, std::string_view step,
 
 void Supervisor::OnExited(const InstanceKey& key, const ProcessExit& exit) {
   const Turn turn(*this);
-  Instance* const instance = FindInstance(key);
-  if (instance == nullptr) return;
-  instance->OnExited(exit);
+  const auto worker = workers_.find(key.worker);
+  if (worker != workers_.end()) worker->second->OnExited(key, exit);
+  // A restart is on its way by now: it does not wait for the sweep.
+  environment_->processes.Sweep(key);
   Settle(key.worker);
 }
 
@@ -229,9 +298,22 @@ void Supervisor::OnLinkLost(const InstanceKey& key) {
   Settle(key.worker);
 }
 
+void Supervisor::OnLinkTorn(const InstanceKey& key) {
+  const Turn turn(*this);
+  Instance* const instance = FindInstance(key);
+  if (instance == nullptr) return;
+  instance->OnLinkTorn();
+  Settle(key.worker);
+}
+
 void Supervisor::OnSwept(const InstanceKey& key,
                          std::span<const Survivor> survivors) {
+  const Turn turn(*this);
   if (!survivors.empty()) environment_->observer.OnSurvivors(key, survivors);
+  const auto worker = workers_.find(key.worker);
+  if (worker == workers_.end()) return;
+  worker->second->OnSwept(key);
+  Settle(key.worker);
 }
 
 void Supervisor::Settle(const std::string& name) {

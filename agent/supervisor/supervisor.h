@@ -35,6 +35,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "agent/supervisor/instance_key.h"
 #include "agent/supervisor/memo.h"
@@ -187,10 +188,10 @@ class Supervisor {
  private:
   class Turn;
 
-  // Null, after `done` has got its kNotFound, if there is no such target.
-  Worker* Resolve(const Target& target, const Done& done);
-  // The same for commands that start something; null with kUnavailable too.
-  Worker* ResolveToStart(const Target& target, const Done& done);
+  absl::StatusOr<Worker*> Resolve(const Target& target) const;
+  // The same for commands that start something.
+  absl::StatusOr<Worker*> ResolveToStart(const Target& target) const;
+  void Refuse(const absl::Status& status, Done done);
   Instance* FindInstance(const InstanceKey& key);
   void Settle(const std::string& name);
   void RunCompleted();

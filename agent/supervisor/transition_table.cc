@@ -21,9 +21,11 @@ constexpr Transition kServe{State::kReady, Action::kServe};
 constexpr Transition kLost{State::kUnready, Action::kAwaitEnd};
 constexpr Transition kRecycle{State::kUnready, Action::kSignal};
 constexpr Transition kForce{State::kUnready, Action::kKill};
+constexpr Transition kDiscard{State::kUnready, Action::kDiscard};
 constexpr Transition kDrain{State::kStopping, Action::kDrain};
 constexpr Transition kSignal{State::kStopping, Action::kSignal};
 constexpr Transition kKill{State::kStopping, Action::kKill};
+constexpr Transition kSweep{State::kStopping, Action::kAwaitSweep};
 constexpr Transition kBackoff{State::kBackoff, Action::kAwaitRetry};
 constexpr Transition kLoop{State::kCrashloop, Action::kAwaitRetry};
 constexpr Transition kStopped{State::kStopped, Action::kRest};
@@ -59,30 +61,30 @@ constexpr bool EveryRowIsThere(const TransitionTable& table) {
 
 // clang-format off
 constexpr TransitionTable kTransitions = {
-  //                     start    stop      spawned   ready   link_lost drained  timeout   stop_timeout
-  //                     and ended: restart  backoff   crashloop for_good gave_up
-  Row(State::kStopped,   kLaunch, kNone,    kNone,    kNone,  kNone,    kNone,   kNone,    kNone,
-                                    kNone,    kNone,    kNone,    kNone,    kNone),
-  Row(State::kStarting,  kNone,   kDrain,   kAttach,  kServe, kLost,    kNone,   kRecycle, kNone,
-                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed),
-  Row(State::kReady,     kNone,   kDrain,   kNone,    kNone,  kLost,    kNone,   kNone,    kNone,
-                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed),
-  Row(State::kUnready,   kNone,   kSignal,  kRecycle, kNone,  kNone,    kNone,   kRecycle, kForce,
-                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed),
-  Row(State::kStopping,  kNone,   kNone,    kSignal,  kNone,  kSignal,  kSignal, kSignal,  kKill,
-                                    kStopped, kStopped, kStopped, kStopped, kStopped),
-  Row(State::kBackoff,   kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,   kLaunch,  kNone,
-                                    kNone,    kNone,    kNone,    kNone,    kNone),
-  Row(State::kCrashloop, kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,   kLaunch,  kNone,
-                                    kNone,    kNone,    kNone,    kNone,    kNone),
-  Row(State::kExited,    kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,   kNone,    kNone,
-                                    kNone,    kNone,    kNone,    kNone,    kNone),
-  Row(State::kFailed,    kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,   kNone,    kNone,
-                                    kNone,    kNone,    kNone,    kNone,    kNone),
+  //                     start    stop      spawned   ready   link_lost link_torn drained  timeout   stop_timeout
+  //                     and ended: restart  backoff   crashloop for_good gave_up    swept
+  Row(State::kStopped,   kLaunch, kNone,    kNone,    kNone,  kNone,    kNone,    kNone,   kNone,    kNone,
+                                    kNone,    kNone,    kNone,    kNone,    kNone,   kNone),
+  Row(State::kStarting,  kNone,   kDrain,   kAttach,  kServe, kLost,    kDiscard, kNone,   kRecycle, kNone,
+                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed, kNone),
+  Row(State::kReady,     kNone,   kDrain,   kNone,    kNone,  kLost,    kDiscard, kNone,   kNone,    kNone,
+                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed, kNone),
+  Row(State::kUnready,   kNone,   kSignal,  kRecycle, kNone,  kNone,    kDiscard, kNone,   kRecycle, kForce,
+                                    kLaunch,  kBackoff, kLoop,    kExited,  kFailed, kNone),
+  Row(State::kStopping,  kNone,   kNone,    kSignal,  kNone,  kSignal,  kSignal,  kSignal, kSignal,  kKill,
+                                    kSweep,   kSweep,   kSweep,   kSweep,   kSweep,  kStopped),
+  Row(State::kBackoff,   kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,    kNone,   kLaunch,  kNone,
+                                    kNone,    kNone,    kNone,    kNone,    kNone,   kNone),
+  Row(State::kCrashloop, kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,    kNone,   kLaunch,  kNone,
+                                    kNone,    kNone,    kNone,    kNone,    kNone,   kNone),
+  Row(State::kExited,    kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,    kNone,   kNone,    kNone,
+                                    kNone,    kNone,    kNone,    kNone,    kNone,   kNone),
+  Row(State::kFailed,    kLaunch, kStopped, kNone,    kNone,  kNone,    kNone,    kNone,   kNone,    kNone,
+                                    kNone,    kNone,    kNone,    kNone,    kNone,   kNone),
 };
 // clang-format on
 static_assert(static_cast<size_t>(State::kFailed) + 1 == kInstanceStates);
-static_assert(static_cast<size_t>(InstanceEvent::kEndedGaveUp) + 1 ==
+static_assert(static_cast<size_t>(InstanceEvent::kSwept) + 1 ==
               kInstanceEvents);
 static_assert(EveryRowIsThere(kTransitions));
 
@@ -122,6 +124,8 @@ std::string_view Name(InstanceEvent event) {
       return "ready";
     case InstanceEvent::kLinkLost:
       return "link_lost";
+    case InstanceEvent::kLinkTorn:
+      return "link_torn";
     case InstanceEvent::kDrained:
       return "drained";
     case InstanceEvent::kTimeout:
@@ -138,6 +142,8 @@ std::string_view Name(InstanceEvent event) {
       return "ended_for_good";
     case InstanceEvent::kEndedGaveUp:
       return "ended_gave_up";
+    case InstanceEvent::kSwept:
+      return "swept";
   }
   return "unknown";
 }
@@ -160,6 +166,10 @@ std::string_view Name(InstanceAction action) {
       return "signal";
     case InstanceAction::kKill:
       return "kill";
+    case InstanceAction::kDiscard:
+      return "discard";
+    case InstanceAction::kAwaitSweep:
+      return "await_sweep";
     case InstanceAction::kAwaitRetry:
       return "await_retry";
     case InstanceAction::kRest:

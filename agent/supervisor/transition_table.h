@@ -31,6 +31,7 @@ enum class InstanceEvent : uint8_t {
   kSpawned,      // The process exists.
   kReady,        // Its first frame, or alive for ready_after.
   kLinkLost,     // It closed its pipes.
+  kLinkTorn,     // Its proxy died in the middle of a frame.
   kDrained,      // No session is left.
   kTimeout,      // The time for this state's step is up; see README.md.
   kStopTimeout,  // Still alive stop_timeout after a signal.
@@ -41,8 +42,9 @@ enum class InstanceEvent : uint8_t {
   kEndedCrashloop,  // Again, much later.
   kEndedForGood,    // The policy says to leave it.
   kEndedGaveUp,     // It cannot be started.
+  kSwept,           // Nothing that it left behind lives, or it never was.
 };
-inline constexpr size_t kInstanceEvents = 13;
+inline constexpr size_t kInstanceEvents = 15;
 
 enum class InstanceAction : uint8_t {
   kIgnore,      // Means nothing here.
@@ -53,6 +55,8 @@ enum class InstanceAction : uint8_t {
   kDrain,       // No new sessions; drain_timeout runs.
   kSignal,      // stop_signal and SIGCONT, once; stop_timeout runs.
   kKill,        // SIGKILL; stop_timeout runs again.
+  kDiscard,     // The same without a stop signal before it.
+  kAwaitSweep,  // The process is gone; what it left behind is looked for.
   kAwaitRetry,  // The wait for the next attempt runs.
   kRest,        // No timer.
 };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,15 +27,35 @@
 namespace apm::supervisor {
 
 struct FakeProcesses final : Processes {
-  void Remember(const InstanceKey&, const ProcessMemo&) override {}
-  void Remember(std::string_view, uint32_t, const InstanceMemo&) override {}
-  void Sweep(const InstanceKey&) override {}
-  void Launch(const InstanceKey& key) override { launched.push_back(key); }
+  void Remember(const InstanceKey& key, const ProcessMemo& memo) override {
+    memos[key.generation] = memo;
+    acts.push_back("note " + std::to_string(key.generation));
+  }
+  void Remember(std::string_view worker, uint32_t instance,
+                const InstanceMemo& memo) override {
+    instance_memos[{std::string(worker), instance}] = memo;
+    acts.push_back("note " + std::string(worker) + "/" +
+                   std::to_string(instance));
+  }
+  void Launch(const InstanceKey& key) override {
+    launched.push_back(key);
+    acts.push_back("launch " + std::to_string(key.generation));
+  }
   void Signal(const InstanceKey& key, int signal) override {
     signals[key.generation].push_back(signal);
+    acts.push_back("signal " + std::to_string(key.generation));
   }
+  void Sweep(const InstanceKey& key) override {
+    sweeping.push_back(key);
+    acts.push_back("sweep " + std::to_string(key.generation));
+  }
+
   std::vector<InstanceKey> launched;             // Ever, in order.
   std::map<uint64_t, std::vector<int>> signals;  // By generation.
+  std::vector<InstanceKey> sweeping;             // Not answered yet.
+  std::map<uint64_t, ProcessMemo> memos;         // By generation.
+  std::map<std::pair<std::string, uint32_t>, InstanceMemo> instance_memos;
+  std::vector<std::string> acts;  // All of the above as text, in order.
 };
 
 // The calls as text, in order: "attach 1", "ready 1", "drain 1", "detach 1",
@@ -66,11 +87,18 @@ struct FakeObserver final : Observer {
   void OnKilled(const InstanceKey&, pid_t pid, absl::Duration) override {
     killed.push_back(pid);
   }
-  void OnSurvivors(const InstanceKey&, std::span<const Survivor>) override {}
-  void OnInstanceRemoved(std::string_view, uint32_t) override {}
+  void OnSurvivors(const InstanceKey&,
+                   std::span<const Survivor> found) override {
+    survivors.insert(survivors.end(), found.begin(), found.end());
+  }
+  void OnInstanceRemoved(std::string_view worker, uint32_t instance) override {
+    removed.push_back(std::string(worker) + "/" + std::to_string(instance));
+  }
   std::vector<std::string> changes;
   std::vector<std::string> reasons;
   std::vector<pid_t> killed;
+  std::vector<Survivor> survivors;
+  std::vector<std::string> removed;
 };
 
 // How one command ended. What is told after this is gone (a supervisor that is
@@ -119,12 +147,21 @@ class SupervisorTest : public ::testing::Test {
   void Exit(const InstanceKey& key, int code) {
     ProcessExit exit;
     exit.code = code;
-    supervisor_.OnExited(key, exit);
+    EndWith(key, exit);
   }
   void KilledBy(const InstanceKey& key, int signal) {
     ProcessExit exit;
     exit.signal = signal;
+    EndWith(key, exit);
+  }
+  void EndWith(const InstanceKey& key, const ProcessExit& exit) {
     supervisor_.OnExited(key, exit);
+    if (sweeps_at_once_) AnswerSweeps();
+  }
+  void AnswerSweeps() {
+    for (const InstanceKey& key : std::exchange(processes_.sweeping, {})) {
+      supervisor_.OnSwept(key, {});
+    }
   }
   void SpawnFails(const InstanceKey& key) {
     supervisor_.OnSpawnFailed(
@@ -165,6 +202,7 @@ class SupervisorTest : public ::testing::Test {
   FakeProcesses processes_;
   FakeTraffic traffic_;
   FakeObserver observer_;
+  bool sweeps_at_once_ = true;
   double chance_ = 0;  // What Options::random gives; 0: no jitter.
   Supervisor supervisor_{{.timers = timers_,
                           .clock = clock_,

@@ -57,7 +57,7 @@ TEST(TransitionTableTest, OnlyAnEndLeavesTheStatesThatHaveAProcess) {
   ForEveryCell(
       [](InstanceState state, InstanceEvent event, const Transition& cell) {
         if (HasProcess(state) && !HasProcess(cell.next)) {
-          EXPECT_TRUE(IsEnd(event));
+          EXPECT_TRUE(IsEnd(event) || event == InstanceEvent::kSwept);
         }
       });
 }
@@ -72,12 +72,13 @@ TEST(TransitionTableTest, LaunchesOnlyWhereNoProcessIsLeft) {
       });
 }
 
-TEST(TransitionTableTest, NothingButItsEndLeavesStopping) {
+TEST(TransitionTableTest, NothingButTheSweepLeavesStopping) {
   ForEveryCell(
       [](InstanceState state, InstanceEvent event, const Transition& cell) {
         if (state == InstanceState::kStopping) {
-          EXPECT_EQ(cell.next, IsEnd(event) ? InstanceState::kStopped
-                                            : InstanceState::kStopping);
+          EXPECT_EQ(cell.next, event == InstanceEvent::kSwept
+                                   ? InstanceState::kStopped
+                                   : InstanceState::kStopping);
         }
       });
 }
