@@ -321,7 +321,9 @@ class FakeWorker:
         while len(data) < size:
             ready, _, _ = select.select([self.stray], [], [], DEADLINE)
             assert ready, f"stray output so far: {data!r}"
-            data += os.read(self.stray, 65536)
+            part = os.read(self.stray, 65536)
+            assert part, f"stray output ended after {data!r}"
+            data += part
         return data
 
     def die(self):
@@ -480,7 +482,7 @@ class Proxy:
 
     def __init__(self, route=None, limits=None, http=True, websocket=False,
                  unix=False, max_connections=0, access_log=False, files=None,
-                 keeps_pipes=False):
+                 keeps_pipes=False, records=None):
         self.folder = tempfile.TemporaryDirectory(prefix="apm-proxy-test-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         self.workers, self.clients, self.processes = [], [], []
@@ -492,7 +494,8 @@ class Proxy:
         self.keeps_pipes = keeps_pipes  # To take the links over: kill().
         self.files = files
         self.incarnation = 6
-        self.counters, self.records = Counters(), LinkRecords()
+        self.counters = Counters()
+        self.records = records or LinkRecords()
         self.start()
         self.default = self.listen(http=http, websocket=websocket, unix=unix)
         if access_log:
@@ -531,6 +534,12 @@ class Proxy:
             link_records=proxy_pb2.LinkRecords(links=records.links.count,
                                                sessions=records.sessions.count),
             fds=[records.links.fd, records.sessions.fd])
+
+    def kill_at_rest(self):
+        """The proxy dies when it has done what it was about to do."""
+        wait_until(lambda: not any(self.records.torn(worker.key)
+                                   for worker in self.workers), "at rest")
+        self.kill()
 
     def kill(self):
         """The proxy dies at once, wherever it is."""
@@ -590,9 +599,12 @@ class Proxy:
         return address
 
     def attach(self, instance=0, worker_id=1):
-        worker = FakeWorker(self, worker_id, instance, next(self.generations))
-        self.workers.append(worker)
-        return worker
+        return self.attach_key(dict(worker_id=worker_id, instance=instance,
+                                    generation=next(self.generations)))
+
+    def attach_key(self, key):
+        self.workers.append(FakeWorker(self, **key))
+        return self.workers[-1]
 
     def attach_process(self, argv, instance=0, worker_id=1, env=None):
         """A real worker: a program behind real pipes."""
