@@ -49,14 +49,15 @@ absl::StatusCode CodeFor(int result, int system_error) {
   }
 }
 
-// "disk I/O error: No space left on device"
+// "disk I/O error: No space left on device". REQUIRES: errno was 0 before the
+// call that failed; of most of them SQLite itself remembers no errno.
 absl::Status LastError(sqlite3* connection) {
+  const int after_call = errno;
   const int result = sqlite3_extended_errcode(connection);
   const int primary = result & 0xff;
-  // Left from an earlier call unless this one was about the disk.
-  const bool disk = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN ||
-                    primary == SQLITE_FULL;
-  const int system_error = disk ? sqlite3_system_errno(connection) : 0;
+  const bool disk = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+  int system_error = disk ? sqlite3_system_errno(connection) : 0;
+  if (disk && system_error == 0) system_error = after_call;
   std::string text = sqlite3_errmsg(connection);
   if (system_error != 0) absl::StrAppend(&text, ": ", ErrnoText(system_error));
   return absl::Status(CodeFor(result, system_error), text);
@@ -116,6 +117,7 @@ Statement& Statement::BindNull(int position) {
 }
 
 absl::StatusOr<bool> Statement::Step() {
+  errno = 0;
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW:
       return true;
@@ -166,6 +168,7 @@ absl::StatusOr<Database> Database::Open(const std::string& path,
     flags |= SQLITE_OPEN_URI;
   }
   sqlite3* connection = nullptr;
+  errno = 0;
   const int result =
       sqlite3_open_v2(real_path.c_str(), &connection, flags, nullptr);
   Database database(connection);  // Owned even if it failed.
@@ -202,6 +205,7 @@ bool Database::HasMoved() {
 }
 
 absl::Status Database::Execute(const std::string& sql) {
+  errno = 0;
   const int result =
       sqlite3_exec(connection_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? absl::OkStatus() : LastError(connection_.get());
@@ -209,6 +213,7 @@ absl::Status Database::Execute(const std::string& sql) {
 
 absl::StatusOr<Statement> Database::Prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   const int result =
       sqlite3_prepare_v2(connection_.get(), sql.data(),
                          static_cast<int>(sql.size()), &statement, nullptr);

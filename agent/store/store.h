@@ -30,11 +30,12 @@ namespace apm::store {
 class StateJournal;
 
 struct StoreOptions {
-  std::string path;  // Of state.db; its folder exists.
+  std::string path;  // Of state.db, absolute; its folder exists.
 
   // Called when writing begins to fail (`reason` says how and what to do), and
   // when everything is on disk again (`reason` is empty).
-  std::function<void(bool durable, std::string reason)> on_durability_changed;
+  std::function<void(bool durable, std::string reason)> on_durability_changed =
+      nullptr;
 };
 
 // Thread: the caller's loop, for calls and for callbacks. The destructor
