@@ -229,11 +229,11 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
   record.source = source;
   record.config = config;
   record.run_as = std::move(run_as);
-  APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot());
   record.id = StableId(name);
   while (FindById(records_, record.id) != nullptr || record.id == 0) {
     ++record.id;
   }
+  APM_ASSIGN_OR_RETURN(record.counter_slot, counters_->TakeSlot(record.id));
   for (int i = 0; i < config.instances; ++i) {
     record.instance_ids.push_back(last_instance_id_++);
   }
