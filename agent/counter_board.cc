@@ -1,22 +1,18 @@
 #include "agent/counter_board.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <utility>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include "base/os/errno_status.h"
+#include "base/status/status_macros.h"
 
 namespace apm::agent {
 namespace {
@@ -39,49 +35,75 @@ uint64_t Open(const std::atomic<uint64_t>& begun,
 
 absl::StatusOr<std::unique_ptr<CounterBoard>> CounterBoard::Create(
     uint32_t slots) {
-  const size_t bytes = proxy::CountersBytes(slots);
-  UniqueFd fd(memfd_create("apm-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return ErrnoStatus(errno, "create the counters' memfd");
-  if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0 ||
-      fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) !=
-          0) {
-    return ErrnoStatus(errno, "size the counters' memfd");
-  }
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) return ErrnoStatus(errno, "map the counters");
-  return std::unique_ptr<CounterBoard>(
-      new CounterBoard(std::move(fd), memory, slots));
-}
-
-CounterBoard::CounterBoard(UniqueFd fd, void* memory, uint32_t slots)
-    : fd_(std::move(fd)), memory_(memory), slots_(slots), taken_(slots, false) {
-  auto* header = new (memory_) CountersHeader{};
+  APM_ASSIGN_OR_RETURN(
+      SharedMemory memory,
+      SharedMemory::Create("apm-counters", proxy::CountersBytes(slots)));
+  auto* header = new (memory.data()) CountersHeader{};
   header->layout.store(proxy::kCountersLayout, std::memory_order_relaxed);
   header->magic.store(proxy::kCountersMagic, std::memory_order_release);
+  return std::unique_ptr<CounterBoard>(
+      new CounterBoard(std::move(memory), slots));
 }
 
-CounterBoard::~CounterBoard() { munmap(memory_, proxy::CountersBytes(slots_)); }
+absl::StatusOr<std::unique_ptr<CounterBoard>> CounterBoard::Adopt(
+    UniqueFd memfd) {
+  APM_ASSIGN_OR_RETURN(
+      SharedMemory memory,
+      SharedMemory::Map(std::move(memfd), sizeof(CountersHeader)));
+  const auto* header = reinterpret_cast<CountersHeader*>(memory.data());
+  const size_t slots =
+      (memory.size() - sizeof(CountersHeader)) / sizeof(WorkerCounters);
+  if (header->magic.load(std::memory_order_acquire) != proxy::kCountersMagic ||
+      Value(header->layout) != proxy::kCountersLayout ||
+      slots > proxy::kMaxCounterSlots) {
+    return absl::InvalidArgumentError("the counters have another layout");
+  }
+  std::unique_ptr<CounterBoard> board(
+      new CounterBoard(std::move(memory), static_cast<uint32_t>(slots)));
+  for (uint32_t slot = 0; slot < board->slots_; ++slot) {
+    board->owners_[slot] = static_cast<uint32_t>(Value(board->At(slot).owner));
+  }
+  return board;
+}
+
+CounterBoard::CounterBoard(SharedMemory memory, uint32_t slots)
+    : memory_(std::move(memory)), slots_(slots), owners_(slots) {}
 
 WorkerCounters& CounterBoard::At(uint32_t slot) const {
-  auto* first = reinterpret_cast<WorkerCounters*>(static_cast<char*>(memory_) +
-                                                  sizeof(CountersHeader));
-  return first[slot];
+  return reinterpret_cast<WorkerCounters*>(memory_.data() +
+                                           sizeof(CountersHeader))[slot];
 }
 
-absl::StatusOr<uint32_t> CounterBoard::TakeSlot() {
-  const auto free = std::find(taken_.begin(), taken_.end(), false);
-  if (free == taken_.end()) {
+absl::StatusOr<uint32_t> CounterBoard::TakeSlot(uint32_t owner) {
+  auto found = std::find(owners_.begin(), owners_.end(), owner);
+  if (found != owners_.end()) {
+    return static_cast<uint32_t>(found - owners_.begin());
+  }
+  found = std::find(owners_.begin(), owners_.end(), 0);
+  if (found == owners_.end()) {
     return absl::ResourceExhaustedError(
         "no counter slot is free; delete a worker that is not needed");
   }
-  *free = true;
-  const auto slot = static_cast<uint32_t>(free - taken_.begin());
-  new (&At(slot)) WorkerCounters{};
+  const auto slot = static_cast<uint32_t>(found - owners_.begin());
+  *found = owner;
+  auto* counters = new (&At(slot)) WorkerCounters{};
+  counters->owner.store(owner, std::memory_order_release);
   return slot;
 }
 
-void CounterBoard::ReturnSlot(uint32_t slot) { taken_[slot] = false; }
+void CounterBoard::ReturnSlot(uint32_t slot) {
+  owners_[slot] = 0;
+  At(slot).owner.store(0, std::memory_order_relaxed);
+}
+
+void CounterBoard::ReturnAllBut(std::span<const uint32_t> owners) {
+  for (uint32_t slot = 0; slot < slots_; ++slot) {
+    if (owners_[slot] != 0 && std::find(owners.begin(), owners.end(),
+                                        owners_[slot]) == owners.end()) {
+      ReturnSlot(slot);
+    }
+  }
+}
 
 TrafficCounters CounterBoard::Read(uint32_t slot) const {
   const WorkerCounters& from = At(slot);
@@ -110,7 +132,7 @@ TrafficCounters CounterBoard::Read(uint32_t slot) const {
 
 void CounterBoard::SettleGauges() {
   for (uint32_t slot = 0; slot < slots_; ++slot) {
-    if (!taken_[slot]) continue;
+    if (owners_[slot] == 0) continue;
     WorkerCounters& counters = At(slot);
     counters.requests_done.store(Value(counters.requests));
     counters.unqueued.store(Value(counters.queued));

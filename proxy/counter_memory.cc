@@ -1,10 +1,5 @@
 #include "proxy/counter_memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -14,7 +9,7 @@
 
 #include <absl/status/status.h>
 
-#include "base/os/errno_status.h"
+#include "base/status/status_macros.h"
 
 namespace apm::proxy {
 namespace {
@@ -46,36 +41,16 @@ CounterMemory::CounterMemory()
       own_worker_(std::make_unique<WorkerCounters>()),
       header_(own_header_.get()) {}
 
-CounterMemory::~CounterMemory() {
-  Unmap(current_);
-  Unmap(previous_);
-}
-
-void CounterMemory::Unmap(Mapping& mapping) {
-  if (mapping.address != nullptr) munmap(mapping.address, mapping.bytes);
-  mapping = {};
-}
-
 absl::Status CounterMemory::Use(UniqueFd memfd, uint32_t slots) {
-  struct stat info {};
-  if (fstat(memfd.get(), &info) != 0) {
-    return ErrnoStatus(errno, "stat the counters");
+  if (slots > kMaxCounterSlots) {
+    return absl::InvalidArgumentError("more counters than are allowed");
   }
-  // Without the seal, shrinking it would kill us at the next increment.
-  const int seals = fcntl(memfd.get(), F_GET_SEALS);
-  const size_t bytes = CountersBytes(slots);
-  if (slots > kMaxCounterSlots || seals < 0 || (seals & F_SEAL_SHRINK) == 0 ||
-      static_cast<size_t>(info.st_size) < bytes) {
-    return absl::InvalidArgumentError(
-        "the counters' memory is too small, or not sealed against shrinking");
-  }
-  void* address =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
-  if (address == MAP_FAILED) return ErrnoStatus(errno, "map the counters");
-  Mapping mapping{address, bytes};
-  auto* header = static_cast<CountersHeader*>(address);
+  // Not sealed, shrinking it would kill us at the next increment.
+  APM_ASSIGN_OR_RETURN(
+      SharedMemory memory,
+      SharedMemory::Map(std::move(memfd), CountersBytes(slots)));
+  auto* header = reinterpret_cast<CountersHeader*>(memory.data());
   if (header->magic != kCountersMagic || header->layout != kCountersLayout) {
-    Unmap(mapping);
     return absl::InvalidArgumentError("the counters have another layout");
   }
   auto* workers = reinterpret_cast<WorkerCounters*>(header + 1);
@@ -85,8 +60,7 @@ absl::Status CounterMemory::Use(UniqueFd memfd, uint32_t slots) {
   for (uint32_t slot = 0; slot < slots; ++slot) {
     CarryOver(slot < slots_ ? workers_[slot] : none, workers[slot]);
   }
-  Unmap(previous_);
-  previous_ = std::exchange(current_, mapping);
+  previous_ = std::exchange(current_, std::move(memory));
   header_ = header;
   workers_ = workers;
   slots_ = slots;

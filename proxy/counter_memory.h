@@ -10,6 +10,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "base/os/shared_memory.h"
 #include "base/os/unique_fd.h"
 #include "proxy/counters.h"
 
@@ -21,7 +22,6 @@ class CounterMemory {
   CounterMemory();
   CounterMemory(const CounterMemory&) = delete;
   CounterMemory& operator=(const CounterMemory&) = delete;
-  ~CounterMemory();
 
   // Counts in `memfd` from here on. What is open (connections, requests, ...)
   // by the counters there becomes what is open here: what a proxy before us
@@ -36,19 +36,13 @@ class CounterMemory {
   WorkerCounters& worker(uint32_t slot);
 
  private:
-  struct Mapping {
-    void* address = nullptr;
-    size_t bytes = 0;
-  };
-  static void Unmap(Mapping& mapping);
-
   std::unique_ptr<CountersHeader> own_header_;
   std::unique_ptr<WorkerCounters> own_worker_;
   CountersHeader* header_;
   WorkerCounters* workers_ = nullptr;
   uint32_t slots_ = 0;
-  Mapping current_;
-  Mapping previous_;
+  SharedMemory current_;
+  SharedMemory previous_;
 };
 
 }  // namespace apm::proxy

@@ -4,7 +4,8 @@
 //   memfd := Header  WorkerCounters[slots]
 //
 // The agent creates the memfd (sealed against resizing), assigns slots, and
-// reads it as untrusted input; the proxy only adds. Gauges are the
+// reads it as untrusted input; the keeper keeps it for the next agent; the
+// proxy only adds. Gauges are the
 // difference of two counters that only rise: after a proxy died, the agent
 // sets the lower one to the upper one (CounterBoard::SettleGauges).
 
@@ -44,6 +45,7 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> headers_dropped;    // Names with '_'.
   std::atomic<uint64_t> slow_clients_cut;   // Too many bytes waited for them.
   std::atomic<uint64_t> retries;            // Sent again: their instance died.
+  std::atomic<uint64_t> owner;  // The agent's: whose slot it is; 0: nobody's.
 };
 
 struct alignas(64) CountersHeader {
