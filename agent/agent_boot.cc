@@ -152,6 +152,9 @@ void Agent::Boot() {
   std::vector<store::DesiredWorker> workers = ChooseWorkers();
   for (store::DesiredWorker& worker : workers) BootWorker(std::move(worker));
   AdoptProcesses();
+  std::vector<uint32_t> owners;
+  for (const auto& [name, record] : records_) owners.push_back(record.id);
+  counters_->ReturnAllBut(owners);
   booted_ = true;
   IntroduceToProxy();
   listeners_.DropUnclaimed();
