@@ -322,7 +322,9 @@ void Keeper::End(int exit_status) {
   exit_status_ = exit_status;
   loop_.Cancel(deadline_);
   deadline_ = loop_.RunAfter(kEndPatience, [this] {
-    LogError("some processes could not be killed");
+    std::string pids;
+    for (const pid_t child : Children()) pids += " " + std::to_string(child);
+    LogError("could not be killed:" + pids);
     loop_.Stop();
   });
   workers_.KillAll();

@@ -139,17 +139,16 @@ absl::StatusOr<PidFile> ClaimPidFile(const Options& options) {
   return file;
 }
 
-struct Kernel {
+struct EventSources {
   UniqueFd signals;
   std::unique_ptr<EventLoop> loop;
 };
 
-absl::StatusOr<Kernel> OpenKernel() {
-  PrepareProcess();
+absl::StatusOr<EventSources> OpenEventSources() {
   APM_ASSIGN_OR_RETURN(UniqueFd signals,
                        CreateSignalFd({SIGTERM, SIGINT, SIGHUP, SIGCHLD}));
   APM_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
-  return Kernel{std::move(signals), std::move(loop)};
+  return EventSources{std::move(signals), std::move(loop)};
 }
 
 int RunToTheEnd(Keeper& keeper, PidFile& pid_file) {
@@ -161,16 +160,17 @@ int RunToTheEnd(Keeper& keeper, PidFile& pid_file) {
 
 absl::StatusOr<int> Start(const Options& options) {
   APM_RETURN_IF_ERROR(RedirectStdio(options.log_file));
-  APM_ASSIGN_OR_RETURN(Kernel kernel, OpenKernel());
+  PrepareProcess();
   APM_ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
+  APM_ASSIGN_OR_RETURN(EventSources events, OpenEventSources());
   APM_ASSIGN_OR_RETURN(PidFile pid_file, ClaimPidFile(options));
-  Keeper keeper(*kernel.loop, std::move(kernel.signals), pid_file,
+  Keeper keeper(*events.loop, std::move(events.signals), pid_file,
                 {folder, options.args, options.agent_args});
   keeper.Start();
   return RunToTheEnd(keeper, pid_file);
 }
 
-// Where a program that was replaced by this one has stopped.
+// Goes on where the program that this one replaces has stopped.
 absl::StatusOr<int> GoOn(const Options& options) {
   UniqueFd memfd(options.state_fd);
   APM_ASSIGN_OR_RETURN(const internal::v1::KeeperState state,
@@ -178,13 +178,14 @@ absl::StatusOr<int> GoOn(const Options& options) {
   if (options.check_state) return 0;
   memfd.Reset();
   SetInheritable(state, false);
-  APM_ASSIGN_OR_RETURN(Kernel kernel, OpenKernel());
+  PrepareProcess();
+  APM_ASSIGN_OR_RETURN(EventSources events, OpenEventSources());
   PidFile pid_file;
   if (!state.pid_file().path().empty()) {
     pid_file =
         PidFile(state.pid_file().path(), UniqueFd(state.pid_file().fd()));
   }
-  Keeper keeper(*kernel.loop, std::move(kernel.signals), pid_file,
+  Keeper keeper(*events.loop, std::move(events.signals), pid_file,
                 {state.folder(), options.args, options.agent_args});
   APM_RETURN_IF_ERROR(keeper.TakeOver(state));
   return RunToTheEnd(keeper, pid_file);
@@ -193,7 +194,7 @@ absl::StatusOr<int> GoOn(const Options& options) {
 int Main(std::span<const char* const> args) {
   const absl::StatusOr<Options> options = ParseOptions(args);
   const bool goes_on = options.ok() && options->state_fd >= 0;
-  if (!goes_on) CloseInheritedFds();
+  if (!goes_on) CloseInheritedFds();  // Else they are all ours.
   if (!options.ok()) {
     fprintf(stderr, "apm-keeper: %s; see apm-keeper --help\n",
             std::string(options.status().message()).c_str());

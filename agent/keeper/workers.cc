@@ -230,6 +230,8 @@ bool Workers::HandleExit(pid_t pid, int wait_status, const rusage& usage) {
     ReadFailure(key);
     process = table_.Find(key);
     if (process == nullptr) return true;
+    // Another process holds the pipe: the answer will never come.
+    if (process->state == Process::State::kStarting) FinishStart(key, "");
   }
   process->left_group = kill(-pid, 0) == 0 || errno == EPERM;
   table_.SetExited(key, MakeExited(key, pid, wait_status, usage));

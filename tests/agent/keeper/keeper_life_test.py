@@ -348,6 +348,51 @@ def test_agent_that_dies_while_stopping_ends_the_keeper(keeper, agent):
     assert keeper.wait() == 0
 
 
+def marked(marker):
+    """Processes with this in their environment, wherever they went."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            pass  # It has just ended.
+    return found
+
+
+# Forked twice, in sessions of their own, deaf to SIGTERM.
+DAEMONS = {
+    "a_daemon": "trap '' TERM HUP INT; echo up; while :; do read line; done",
+    "a_daemon_that_starts_others_all_the_time":
+        "trap '' TERM; echo up; while :; do (setsid /bin/sleep 1000 &); sleep 0.005; done",
+    # Its only process is a new one every time: it ends when it has forked.
+    "a_daemon_that_never_stays": """exec /usr/bin/python3 -c '
+import os, time
+print("up", flush=True)
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    if os.fork(): os._exit(0)
+'""",
+}
+
+
+@pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS.keys())
+def test_end_reaches_what_workers_hid(keeper, agent, daemon, folder):
+    (folder / "daemon").write_text(daemon)
+    marker = os.fsencode(f"MARKER={folder}")
+    reader, writer = os.pipe()
+    null = os.open("/dev/null", os.O_RDWR)
+    agent.spawn(key(), [SHELL, "-c", f"(setsid /bin/sh -c '(setsid /bin/sh {folder}/daemon &)' &)"],
+                [null, writer, null], env=[marker, b"PATH=/usr/bin:/bin"])
+    os.close(writer)
+    os.close(null)
+    assert os.read(reader, 3) == b"up\n"
+    assert marked(marker)
+    assert keeper.stop(agent) == 0
+    assert marked(marker) == []
+    assert "could not be killed" not in keeper.log_text()
+
+
 def test_nothing_is_left_at_the_end(keeper, agent):
     pidfds = [os.pidfd_open(service.pid) for service in (agent, keeper.proxy)]
     scripts = [
