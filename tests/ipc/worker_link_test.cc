@@ -20,6 +20,7 @@
 #include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 #include "ipc/frame_encoder.h"
+#include "ipc/link_marks.h"
 #include "tests/ipc/wire.h"
 #include "tests/testing/fake_timers.h"
 #include "tests/testing/status_matchers.h"
@@ -48,6 +49,9 @@ class Recorder final : public WorkerLink::Handler {
   void OnStray(std::string_view bytes) override {
     Note("stray " + std::string(bytes));
   }
+  void OnSending() override {
+    if (on_sending) on_sending();
+  }
   void OnWritable() override { Note("writable"); }
   void OnClosed(LinkEnd end, const absl::Status&) override {
     switch (end) {
@@ -65,6 +69,7 @@ class Recorder final : public WorkerLink::Handler {
 
   std::vector<std::string> notes;
   std::function<void()> once;  // Runs in the next callback.
+  std::function<void()> on_sending;
 
  private:
   void Note(std::string note) {
@@ -83,6 +88,7 @@ class WorkerLinkTest : public ::testing::Test {
   void Connect(UniqueFd to_worker, UniqueFd from_worker,
                WorkerLink::Options options) {
     options.timers = &timers_;
+    options.marks = &marks_;
     auto link =
         WorkerLink::Create(*loop_, std::move(to_worker), std::move(from_worker),
                            scratch_, seen_, options);
@@ -123,7 +129,12 @@ class WorkerLinkTest : public ::testing::Test {
                 IsOk());
   }
 
+  // Is the link marked as being in the middle of something?
+  bool busy_in() const { return marks_.busy_in != 0; }
+  bool busy_out() const { return marks_.busy_out != 0; }
+
   std::unique_ptr<EventLoop> loop_;
+  LinkMarks marks_{};
   std::vector<char> scratch_;
   apm::testing::FakeTimers timers_;
   Recorder seen_;
@@ -321,6 +332,79 @@ TEST_F(WorkerLinkTest, MayBeDestroyedWhileItDrains) {
   WorkerWrites(FromWorker(kReady) + FromWorker(kReady));
   link_->DrainReads();
   EXPECT_THAT(seen_.notes, SizeIs(1));
+}
+
+TEST_F(WorkerLinkTest, IsMarkedUntilWhatAReadBringsAboutIsDone) {
+  seen_.once = [this] {
+    EXPECT_TRUE(busy_in());
+    EXPECT_FALSE(busy_out());
+  };
+  WorkerWrites(FromWorker(kReady));
+  Turn();
+  EXPECT_THAT(seen_.notes, SizeIs(1));
+  EXPECT_FALSE(busy_in());
+}
+
+TEST_F(WorkerLinkTest, IsMarkedWhileAFrameFromTheWorkerIsBegun) {
+  const std::string frame = FromWorker(kReady);
+  for (const char& c : frame) {
+    WorkerWrites(std::string_view(&c, 1));
+    Turn();
+    EXPECT_EQ(busy_in(), &c != &frame.back());
+  }
+}
+
+TEST_F(WorkerLinkTest, PrintedTextLeavesNoMark) {
+  WorkerWrites("text without an end");
+  Turn();
+  EXPECT_FALSE(busy_in());
+}
+
+TEST_F(WorkerLinkTest, AFrameThatIsGivenUpLeavesNoMark) {
+  WorkerWrites("\x05");
+  Turn();
+  EXPECT_TRUE(busy_in());
+  timers_.AdvanceBy(kStrayTimeout);
+  EXPECT_FALSE(busy_in());
+}
+
+TEST_F(WorkerLinkTest, DrainingLeavesNoMark) {
+  WorkerWrites(FromWorker(kReady));
+  link_->DrainReads();
+  EXPECT_FALSE(busy_in());
+}
+
+TEST_F(WorkerLinkTest, IsMarkedFromBeforeAWriteToItsEnd) {
+  int sent = 0;
+  seen_.on_sending = [&] {
+    ++sent;
+    EXPECT_TRUE(busy_out());
+    EXPECT_EQ(WorkerReads(), "");
+  };
+  Send("one");
+  Send("two");
+  EXPECT_FALSE(busy_out());  // Nothing has left: as if it were never said.
+  Turn();
+  EXPECT_EQ(sent, 1);
+  EXPECT_FALSE(busy_out());
+}
+
+TEST_F(WorkerLinkTest, IsMarkedUntilAFullPipeHasTakenAll) {
+  Send(std::string(size_t{1} << 20, 'x'));
+  Turn();
+  while (link_->pending_out_bytes() > 0) {
+    EXPECT_TRUE(busy_out());
+    WorkerReads(100'000);
+    Turn();
+  }
+  EXPECT_FALSE(busy_out());
+}
+
+TEST_F(WorkerLinkTest, NothingToWriteLeavesNoMark) {
+  seen_.on_sending = [] { FAIL() << "there is nothing to send"; };
+  link_->OutBuffer();
+  Turn();
+  EXPECT_FALSE(busy_out());
 }
 
 TEST_F(WorkerLinkTest, WorksOnASocketPair) {

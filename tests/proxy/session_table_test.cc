@@ -71,6 +71,15 @@ TEST_F(SessionTableTest, IdsOfAnotherIncarnationAreNotFound) {
   EXPECT_EQ(table_.Find("5" + id.substr(1)), nullptr);
 }
 
+TEST_F(SessionTableTest, AnIdCanBeFormedAgainFromItsNumbers) {
+  table_.SetIncarnation(0xabc);
+  Open();
+  const Session& session = Open();
+  EXPECT_EQ(FormatSessionId(0xabc, session.slot, session.random), session.id());
+  EXPECT_LE(FormatSessionId(~uint64_t{0}, ~uint32_t{0}, 0).size(),
+            kMaxSessionIdBytes);
+}
+
 TEST_F(SessionTableTest, NonsenseIsNotFound) {
   const std::string id(Open().id());
   for (const std::string& nonsense :

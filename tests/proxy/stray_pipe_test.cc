@@ -55,6 +55,21 @@ TEST_F(StrayPipeTest, ALineThatIsTooLongLosesItsTail) {
   EXPECT_EQ(Read(), std::string(kMaxStrayBytes - 1, 'x') + "\n");
 }
 
+TEST_F(StrayPipeTest, WhatWaitsGoesToTheReaderThatComesNext) {
+  const std::string line(4095, 'x');
+  while (pipe_->WriteLine(line + "\n") == 0) {
+  }
+  pipe_->Write("unfin");
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  reader_.Reset(ends[0]);
+  pipe_->Use(UniqueFd(ends[1]));
+  pipe_->Write("ished\n");
+  EXPECT_TRUE(Read().starts_with(line));
+  loop_->RunOnce(absl::ZeroDuration());
+  EXPECT_EQ(Read(), "unfinished\n");
+}
+
 TEST_F(StrayPipeTest, EndsAnUnfinishedLineAtItsOwnEnd) {
   pipe_->Write("no newline");
   pipe_.reset();

@@ -72,6 +72,8 @@ def test_vector(worker, vector, pieces):
     assert (more, status) == ([], 0)
     for words in vector.get('log', []):
         assert words in worker.log()
+    if vector.get('silent'):
+        assert worker.log() == ''
 
 
 # --- The reference's examples ------------------------------------------------
