@@ -11,9 +11,11 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include "agent/config/worker_fields.h"
+#include "agent/supervisor/transition_table.h"
 
 namespace apm::testing {
 namespace {
@@ -127,6 +129,13 @@ void FakeAgentApi::Operate(std::string_view name, WorkerState worker_state,
   SetState(view, worker_state, instance_state);
   view.overlays.clear();
   if (worker_state == WorkerState::kStopped) view.overlays = {"stopped"};
+  event_log->Append({.time = absl::Now(),
+                     .type = events::type::kWorkerState,
+                     .worker = worker,
+                     .generation = 1,
+                     .from_state = "starting",
+                     .to_state = std::string(supervisor::Name(instance_state)),
+                     .text = "as told"});
   done(view);
 }
 
