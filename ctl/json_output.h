@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apm/v1/agent.pb.h"
+#include "apm/v1/config.pb.h"
 #include "apm/v1/log.pb.h"
 #include "apm/v1/worker.pb.h"
 
@@ -35,6 +36,12 @@ std::string LogLineJson(std::string_view worker, const v1::LogLine& line);
 // {"deleted":[names],"survivors":[what had to be killed]}
 std::string DeletedJson(const std::vector<std::string>& names,
                         const std::vector<std::string>& survivors);
+
+// {"changes":[{"worker","action","fields":[],"error"}],"warnings":[]}
+std::string ApplyJson(const v1::ApplyConfigResponse& response);
+std::string UpgradeJson(const v1::UpgradeResponse& report);
+// {"needed":false,"reason":"nothing to save: ..."}
+std::string NotNeededJson(std::string_view reason);
 std::string KilledJson(const v1::ShutdownResponse& report);
 
 }  // namespace apm::ctl
