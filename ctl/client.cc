@@ -2,14 +2,17 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 #include <grpcpp/client_context.h>
@@ -18,6 +21,7 @@
 #include <grpcpp/support/status.h>
 
 #include "apm/v1/agent.grpc.pb.h"
+#include "apm/v1/config.grpc.pb.h"
 #include "apm/v1/event.grpc.pb.h"
 #include "apm/v1/log.grpc.pb.h"
 #include "apm/v1/worker.grpc.pb.h"
@@ -32,6 +36,32 @@ namespace {
 
 // Room for a long error message, which is a header.
 constexpr int kMaxHeaderBytes = 64 << 10;
+
+// The next agent after one that was there a moment ago: it may have more to do
+// at its start than an idle one.
+constexpr absl::Duration kSuccession = absl::Seconds(2);
+
+// Nothing tells when a socket appears in the abstract namespace.
+constexpr absl::Duration kRetryInterval = absl::Milliseconds(10);
+
+absl::StatusOr<UniqueFd> ConnectWithin(absl::Duration absence,
+                                       const Globals& globals,
+                                       absl::Time deadline) {
+  const absl::Time give_up = std::min(absl::Now() + absence, deadline);
+  for (;;) {
+    absl::StatusOr<UniqueFd> socket = ConnectToAgent(
+        globals, std::max(deadline - absl::Now(), absl::ZeroDuration()));
+    if (!absl::IsUnavailable(socket.status()) || absl::Now() >= give_up) {
+      return socket;
+    }
+    absl::SleepFor(kRetryInterval);
+  }
+}
+
+// Where to look when it is not known what became of a command.
+std::string InfoOf(const std::string& name) {
+  return absl::StrCat("apmctl info ", name.substr(0, name.find('/')));
+}
 
 template <typename Request>
 Request Named(const std::string& name) {
@@ -50,28 +80,36 @@ Request Named(const std::string& name, bool no_wait) {
 }  // namespace
 
 struct Client::Stubs {
+  static constexpr std::string_view kLookAtAgent = "apmctl status";
+
   Stubs(const Globals& globals, absl::Time deadline_at,
         const std::shared_ptr<grpc::Channel>& channel)
       : socket(globals.socket),
         timeout(globals.timeout),
         deadline(deadline_at),
         agent(channel),
+        config(channel),
         worker(channel),
         log(channel),
         event(channel) {}
 
+  static absl::StatusOr<std::unique_ptr<Stubs>> Connect(const Globals& globals,
+                                                        absl::Time deadline,
+                                                        absl::Duration absence);
+
+  // `look` is the command that shows what became of it if the agent dies.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(
       Stub& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
-      const Request& request) const {
+      const Request& request, std::string_view look = kLookAtAgent) const {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (status.ok()) return response;
-    return Explain(status);
+    return Explain(status, look);
   }
 
   // `start` is a method of a stub's async().
@@ -84,11 +122,13 @@ struct Client::Stubs {
   }
 
   // gRPC's own words for a broken connection or a passed deadline help nobody.
-  absl::Status Explain(const grpc::Status& status) const {
+  absl::Status Explain(const grpc::Status& status,
+                       std::string_view look = kLookAtAgent) const {
     if (status.error_code() == grpc::UNAVAILABLE) {
-      return absl::UnavailableError(absl::StrCat(
-          "the agent on '", socket, "' went away: ", status.error_message(),
-          "; look: apmctl status"));
+      return absl::UnavailableError(absl::StrFormat(
+          "the agent on '%s' went away before it answered; see the state with: "
+          "%s",
+          socket, look));
     }
     if (status.error_code() == grpc::DEADLINE_EXCEEDED) {
       return absl::DeadlineExceededError(absl::StrCat(
@@ -104,95 +144,158 @@ struct Client::Stubs {
   const std::string socket;
   const absl::Duration timeout;
   const absl::Time deadline;
+
   v1::AgentService::Stub agent;
+  v1::ConfigService::Stub config;
   v1::WorkerService::Stub worker;
   v1::LogService::Stub log;
   v1::EventService::Stub event;
 };
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
-    const Globals& globals) {
-  const absl::Time deadline = absl::Now() + globals.timeout;
+absl::StatusOr<std::unique_ptr<Client::Stubs>> Client::Stubs::Connect(
+    const Globals& globals, absl::Time deadline, absl::Duration absence) {
   APM_ASSIGN_OR_RETURN(UniqueFd socket,
-                       ConnectToAgent(globals, globals.timeout));
+                       ConnectWithin(absence, globals, deadline));
   fcntl(socket.get(), F_SETFL, O_NONBLOCK);  // As gRPC wants it.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderBytes);
-  const std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomInsecureChannelFromFd("apm", socket.Release(),
-                                              arguments);
-  return std::unique_ptr<Client>(
-      new Client(std::make_unique<Stubs>(globals, deadline, channel)));
+  return std::make_unique<Stubs>(globals, deadline,
+                                 grpc::CreateCustomInsecureChannelFromFd(
+                                     "apm", socket.Release(), arguments));
 }
 
-Client::Client(std::unique_ptr<Stubs> stubs) : stubs_(std::move(stubs)) {}
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
+    const Globals& globals, absl::Duration absence) {
+  const absl::Time deadline = absl::Now() + globals.timeout;
+  APM_ASSIGN_OR_RETURN(std::unique_ptr<Stubs> stubs,
+                       Stubs::Connect(globals, deadline, absence));
+  return std::unique_ptr<Client>(
+      new Client(globals, deadline, std::move(stubs)));
+}
+
+Client::Client(const Globals& globals, absl::Time deadline,
+               std::unique_ptr<Stubs> stubs)
+    : globals_(globals), deadline_(deadline), stubs_(std::move(stubs)) {}
 
 Client::~Client() = default;
 
-absl::StatusOr<v1::GetStatusResponse> Client::GetStatus() {
-  return stubs_->Call(stubs_->agent, &v1::AgentService::Stub::GetStatus,
-                      v1::GetStatusRequest());
+template <typename Call>
+auto Client::Ask(const Call& call) {
+  auto answer = call(*stubs_);
+  // More than once: a process that is being killed closes our connection
+  // before its listening socket, and so seems to take the next one.
+  const absl::Time give_up = absl::Now() + kSuccession;
+  while (absl::IsUnavailable(answer.status()) && absl::Now() < give_up) {
+    absl::SleepFor(kRetryInterval);
+    auto successor = Stubs::Connect(globals_, deadline_, give_up - absl::Now());
+    if (!successor.ok()) break;
+    stubs_ = *std::move(successor);
+    answer = call(*stubs_);
+  }
+  return answer;
 }
+
+// ---- Questions ----
+
+absl::StatusOr<v1::GetStatusResponse> Client::GetStatus() {
+  return Ask([](Stubs& stubs) {
+    return stubs.Call(stubs.agent, &v1::AgentService::Stub::GetStatus,
+                      v1::GetStatusRequest());
+  });
+}
+
+absl::StatusOr<v1::Worker> Client::Get(const std::string& name) {
+  return Ask([&name](Stubs& stubs) {
+    return stubs.Call(stubs.worker, &v1::WorkerService::Stub::Get,
+                      Named<v1::GetWorkerRequest>(name));
+  });
+}
+
+absl::StatusOr<v1::ListWorkersResponse> Client::List() {
+  return Ask([](Stubs& stubs) {
+    return stubs.Call(stubs.worker, &v1::WorkerService::Stub::List,
+                      v1::ListWorkersRequest());
+  });
+}
+
+absl::StatusOr<v1::ReadLogResponse> Client::ReadLog(
+    const v1::ReadLogRequest& request) {
+  return Ask([&request](Stubs& stubs) {
+    return stubs.Call(stubs.log, &v1::LogService::Stub::Read, request);
+  });
+}
+
+absl::StatusOr<v1::ListEventsResponse> Client::ListEvents(
+    const v1::ListEventsRequest& request) {
+  return Ask([&request](Stubs& stubs) {
+    return stubs.Call(stubs.event, &v1::EventService::Stub::List, request);
+  });
+}
+
+// ---- Commands ----
 
 absl::StatusOr<v1::ShutdownResponse> Client::Shutdown() {
   return stubs_->Call(stubs_->agent, &v1::AgentService::Stub::Shutdown,
                       v1::ShutdownRequest());
 }
 
+absl::StatusOr<v1::UpgradeResponse> Client::Upgrade(
+    const v1::UpgradeRequest& request) {
+  return stubs_->Call(stubs_->agent, &v1::AgentService::Stub::Upgrade, request);
+}
+
+absl::StatusOr<v1::ApplyConfigResponse> Client::ApplyConfig(
+    const v1::ApplyConfigRequest& request) {
+  return stubs_->Call(stubs_->config, &v1::ConfigService::Stub::Apply, request,
+                      "apmctl config apply --dry-run");
+}
+
 absl::StatusOr<v1::Worker> Client::Create(
     const v1::CreateWorkerRequest& request) {
-  return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Create,
-                      request);
-}
-
-absl::StatusOr<v1::Worker> Client::Get(const std::string& name) {
-  return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Get,
-                      Named<v1::GetWorkerRequest>(name));
-}
-
-absl::StatusOr<v1::ListWorkersResponse> Client::List() {
-  return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::List,
-                      v1::ListWorkersRequest());
+  return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Create, request,
+                      InfoOf(request.config().name()));
 }
 
 absl::StatusOr<v1::Worker> Client::Start(const std::string& name,
                                          bool no_wait) {
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Start,
-                      Named<v1::StartWorkerRequest>(name, no_wait));
+                      Named<v1::StartWorkerRequest>(name, no_wait),
+                      InfoOf(name));
 }
 
 absl::StatusOr<v1::Worker> Client::Stop(const std::string& name, bool no_wait) {
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Stop,
-                      Named<v1::StopWorkerRequest>(name, no_wait));
+                      Named<v1::StopWorkerRequest>(name, no_wait),
+                      InfoOf(name));
 }
 
 absl::StatusOr<v1::Worker> Client::Restart(const std::string& name,
                                            bool no_wait) {
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Restart,
-                      Named<v1::RestartWorkerRequest>(name, no_wait));
+                      Named<v1::RestartWorkerRequest>(name, no_wait),
+                      InfoOf(name));
 }
 
 absl::StatusOr<v1::Worker> Client::Reload(const std::string& name,
                                           bool no_wait) {
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Reload,
-                      Named<v1::ReloadWorkerRequest>(name, no_wait));
+                      Named<v1::ReloadWorkerRequest>(name, no_wait),
+                      InfoOf(name));
+}
+
+absl::StatusOr<v1::Worker> Client::Scale(
+    const v1::ScaleWorkerRequest& request) {
+  return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Scale, request,
+                      InfoOf(request.name()));
 }
 
 absl::StatusOr<v1::DeleteWorkerResponse> Client::Delete(
     const std::string& name) {
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Delete,
-                      Named<v1::DeleteWorkerRequest>(name));
+                      Named<v1::DeleteWorkerRequest>(name), InfoOf(name));
 }
 
-absl::StatusOr<v1::ReadLogResponse> Client::ReadLog(
-    const v1::ReadLogRequest& request) {
-  return stubs_->Call(stubs_->log, &v1::LogService::Stub::Read, request);
-}
-
-absl::StatusOr<v1::ListEventsResponse> Client::ListEvents(
-    const v1::ListEventsRequest& request) {
-  return stubs_->Call(stubs_->event, &v1::EventService::Stub::List, request);
-}
+// ---- Streams ----
 
 std::unique_ptr<Stream<v1::FollowLogResponse>> Client::FollowLog(
     const v1::FollowLogRequest& request) {

@@ -96,6 +96,12 @@ class Grammar {
     app_.require_subcommand(1);
     app_.fallthrough();  // Global options may follow the command.
     app_.get_formatter()->column_width(34);
+    app_.footer(
+        "A command waits up to a second for an agent that is being restarted;\n"
+        "status and ping say at once that there is none. Exit codes: 0 done,\n"
+        "1 failed, 2 wrong usage, 3 no such worker, 4 no agent, 5 not "
+        "allowed,\n"
+        "6 no answer in time, 7 done for some of several names.");
     AddGlobals();
     AddPing();
     Add<StatusCommand>(app_, "status", "What runs, since when, and its files");
@@ -110,8 +116,13 @@ class Grammar {
     AddOperate(Verb::kRestart, "restart", "Stop and start workers");
     AddOperate(Verb::kReload, "reload",
                "Replace instances one by one, without losing a request");
+    AddScale();
     AddOperate(Verb::kDelete, "delete", "Stop workers and forget them");
     AddConfig();
+    AddUpgrade();
+    Add<SaveCommand>(app_, "save", "Nothing to do: every change is saved");
+    Add<ResurrectCommand>(app_, "resurrect",
+                          "Nothing to do: workers come back by themselves");
     Add<KillCommand>(app_, "kill", "Stop every worker and the agent itself");
     Add<VersionCommand>(app_, "version", "The version of apmctl");
   }
@@ -287,6 +298,43 @@ class Grammar {
     });
   }
 
+  void AddScale() {
+    CLI::App& sub = *app_.add_subcommand(
+        "scale", "Change how many instances a worker has, under load");
+    sub.footer(
+        "Examples:\n"
+        "  apmctl scale web 4      four of them\n"
+        "  apmctl scale web +2     two more; -1 is one fewer\n"
+        "  apmctl scale web=4      the same as web 4\n"
+        "The number is kept over restarts; for a worker of the configuration\n"
+        "files until: apmctl config apply");
+    sub.add_option("NAME", scale_.name, "web, or web=4")->required();
+    sub.add_option("NUMBER", scale_number_, "4, +2 or -1");
+    sub.add_flag("--no-wait", scale_.no_wait,
+                 "Answer at once, not when it is done");
+    sub.callback([this] {
+      ReadScale();
+      line_.command = scale_;
+    });
+  }
+
+  void ReadScale() {
+    const size_t equals = scale_.name.find('=');
+    if (scale_number_.empty() && equals != std::string::npos) {
+      scale_number_ = scale_.name.substr(equals + 1);
+      scale_.name.resize(equals);
+    }
+    if (scale_number_.empty()) throw CLI::RequiredError("NUMBER");
+    scale_.relative =
+        scale_number_.starts_with('+') || scale_number_.starts_with('-');
+    if (scale_.name.empty() ||
+        !absl::SimpleAtoi(scale_number_, &scale_.number)) {
+      throw CLI::ValidationError(
+          "NUMBER", "'" + scale_number_ +
+                        "' is not a number of instances; write 4, +2 or -1");
+    }
+  }
+
   void AddConfig() {
     CLI::App& config = *app_.add_subcommand("config", "Configuration files");
     config.require_subcommand(1);
@@ -297,6 +345,29 @@ class Grammar {
                      "Files to check [those the agent would read]");
     check.add_flag("--strict", config_check_.strict, "Warnings are errors");
     check.callback([this] { line_.command = config_check_; });
+    CLI::App& apply = *config.add_subcommand(
+        "apply", "Read the files again and make what runs agree with them");
+    apply.footer(
+        "Examples:\n"
+        "  apmctl config apply --dry-run    what would be done\n"
+        "  apmctl config apply --prune      and delete what is gone\n"
+        "Nothing is changed if a file has errors. Workers that the files do\n"
+        "not change are not touched, nor are those of: apmctl run. What stop,\n"
+        "scale and delete did to workers of the files is undone.");
+    apply.add_flag("--prune", config_apply_.prune,
+                   "Delete workers that are gone from the files");
+    apply.add_flag("--dry-run", config_apply_.dry_run,
+                   "Only say what would be done");
+    apply.callback([this] { line_.command = config_apply_; });
+  }
+
+  void AddUpgrade() {
+    CLI::App& sub = Add(
+        "upgrade", "Replace a running program by the installed one", upgrade_);
+    sub.footer(
+        "Example:\n"
+        "  apmctl upgrade --keeper    in place: workers and connections go on");
+    sub.add_flag("--keeper", upgrade_.keeper, "The keeper")->required();
   }
 
   CLI::App app_{"Controls the APM node agent.", "apmctl"};
@@ -310,7 +381,11 @@ class Grammar {
   EventsCommand events_;
   RunCommand run_;
   OperateCommand operate_;
+  ScaleCommand scale_;
+  std::string scale_number_;
   ConfigCheckCommand config_check_;
+  ConfigApplyCommand config_apply_;
+  UpgradeCommand upgrade_;
 };
 
 }  // namespace

@@ -75,17 +75,35 @@ struct OperateCommand {
   bool no_wait = false;
 };
 
+struct ScaleCommand {
+  std::string name;
+  int64_t number = 0;
+  bool relative = false;  // `number` more, or fewer, than there are.
+  bool no_wait = false;
+};
+
+struct ConfigApplyCommand {
+  bool prune = false;
+  bool dry_run = false;
+};
 struct ConfigCheckCommand {
   std::vector<std::string> files;  // Empty: those that an agent would read.
   bool strict = false;
 };
+struct UpgradeCommand {
+  bool keeper = false;
+};
+struct SaveCommand {};
+struct ResurrectCommand {};
 struct KillCommand {};
 struct VersionCommand {};
 
 using Command =
     std::variant<PingCommand, StatusCommand, ListCommand, InfoCommand,
                  LogsCommand, EventsCommand, RunCommand, OperateCommand,
-                 ConfigCheckCommand, KillCommand, VersionCommand>;
+                 ScaleCommand, ConfigCheckCommand, ConfigApplyCommand,
+                 UpgradeCommand, SaveCommand, ResurrectCommand, KillCommand,
+                 VersionCommand>;
 
 struct CommandLine {
   Globals globals;

@@ -15,7 +15,12 @@ ExitCode Run(const InfoCommand& command, const Globals& globals);
 ExitCode Run(const LogsCommand& command, const Globals& globals);
 ExitCode Run(const EventsCommand& command, const Globals& globals);
 ExitCode Run(const OperateCommand& command, const Globals& globals);
+ExitCode Run(const ScaleCommand& command, const Globals& globals);
 ExitCode Run(const ConfigCheckCommand& command, const Globals& globals);
+ExitCode Run(const ConfigApplyCommand& command, const Globals& globals);
+ExitCode Run(const UpgradeCommand& command, const Globals& globals);
+ExitCode Run(const SaveCommand& command, const Globals& globals);
+ExitCode Run(const ResurrectCommand& command, const Globals& globals);
 ExitCode Run(const KillCommand& command, const Globals& globals);
 ExitCode Run(const VersionCommand& command, const Globals& globals);
 

@@ -11,6 +11,7 @@
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/json_output.h"
+#include "ctl/notices.h"
 #include "ctl/worker_text.h"
 
 namespace apm::ctl {
@@ -26,6 +27,7 @@ ExitCode Run(const InfoCommand& command, const Globals& globals) {
                                        : WorkerDetails(*worker, globals.colors))
           .c_str(),
       stdout);
+  ReportWarnings(*worker);
   return ExitCode::kDone;
 }
 

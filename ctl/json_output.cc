@@ -47,6 +47,8 @@ Json WorkerSummary(const v1::Worker& worker) {
           {"mode", worker.mode()},
           {"source", worker.source()},
           {"servers", List(worker.servers())},
+          {"overlays", List(worker.overlays())},
+          {"warnings", List(worker.warnings())},
           {"instances", std::move(instances)}};
 }
 
@@ -199,6 +201,29 @@ std::string EventJson(const v1::Event& event) {
 std::string DeletedJson(const std::vector<std::string>& names,
                         const std::vector<std::string>& survivors) {
   return Dump({{"deleted", names}, {"survivors", survivors}});
+}
+
+std::string ApplyJson(const v1::ApplyConfigResponse& response) {
+  Json changes = Json::array();
+  for (const v1::ConfigChange& change : response.changes()) {
+    changes.push_back({{"worker", change.worker()},
+                       {"action", change.action()},
+                       {"fields", List(change.fields())},
+                       {"error", change.error()}});
+  }
+  return Dump({{"changes", std::move(changes)},
+               {"warnings", List(response.warnings())}});
+}
+
+std::string UpgradeJson(const v1::UpgradeResponse& report) {
+  return Dump({{"keeper_version", report.keeper_version()},
+               {"keeper_pid", report.keeper_pid()},
+               {"processes_kept", report.processes_kept()},
+               {"descriptors_kept", report.descriptors_kept()}});
+}
+
+std::string NotNeededJson(std::string_view reason) {
+  return Dump({{"needed", false}, {"reason", reason}});
 }
 
 std::string KilledJson(const v1::ShutdownResponse& report) {

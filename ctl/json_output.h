@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apm/v1/agent.pb.h"
+#include "apm/v1/config.pb.h"
 #include "apm/v1/event.pb.h"
 #include "apm/v1/log.pb.h"
 #include "apm/v1/worker.pb.h"
@@ -40,6 +41,12 @@ std::string EventJson(const v1::Event& event);
 // {"deleted":[names],"survivors":[what had to be killed]}
 std::string DeletedJson(const std::vector<std::string>& names,
                         const std::vector<std::string>& survivors);
+
+// {"changes":[{"worker","action","fields":[],"error"}],"warnings":[]}
+std::string ApplyJson(const v1::ApplyConfigResponse& response);
+std::string UpgradeJson(const v1::UpgradeResponse& report);
+// {"needed":false,"reason":"nothing to save: ..."}
+std::string NotNeededJson(std::string_view reason);
 std::string KilledJson(const v1::ShutdownResponse& report);
 
 }  // namespace apm::ctl

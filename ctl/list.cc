@@ -12,6 +12,7 @@
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/json_output.h"
+#include "ctl/notices.h"
 #include "ctl/worker_text.h"
 
 namespace apm::ctl {
@@ -31,6 +32,7 @@ ExitCode Run(const ListCommand& /*command*/, const Globals& globals) {
   } else {
     fputs(WorkersTable(workers, globals.colors).c_str(), stdout);
   }
+  for (const v1::Worker& worker : workers) ReportWarnings(worker);
   return ExitCode::kDone;
 }
 

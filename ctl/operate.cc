@@ -9,11 +9,14 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
 
 #include "ctl/client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/json_output.h"
+#include "ctl/notices.h"
 #include "ctl/printable.h"
 #include "ctl/worker_text.h"
 
@@ -30,6 +33,7 @@ class Report {
     if (globals_.output == Output::kTable) {
       fputs(WorkerLine(worker, globals_.colors).c_str(), stdout);
     }
+    ReportWarnings(worker);
   }
 
   void Deleted(const std::string& name,
@@ -76,16 +80,45 @@ absl::StatusOr<v1::Worker> Call(Client& client, const OperateCommand& command,
   return absl::InternalError("not a verb that answers with a worker");
 }
 
+// What has been stopped or deleted stays so; who expects it to come back by
+// itself, as the files say, is told.
+void HintAtStop(const v1::Worker& worker, const std::string& name) {
+  if (!IsChangedByCommand(worker)) return;
+  Hint(absl::StrFormat(
+      "%s stays stopped, over restarts too, until: apmctl start %s, or apmctl "
+      "config apply",
+      name, name));
+}
+
+std::string HintAtDelete(Client& client, const std::string& name) {
+  if (!WantsHints()) return "";  // It costs two calls.
+  const auto worker = client.Get(name);
+  if (!worker.ok() || worker->source() != "config") return "";
+  const auto status = client.GetStatus();
+  if (!status.ok() || status->config_files().empty()) return "";
+  return absl::StrFormat(
+      "%s is still in the configuration (%s): remove it there too, or apmctl "
+      "config apply brings it back",
+      name, absl::StrJoin(status->config_files(), " "));
+}
+
+absl::Status Delete(Client& client, const std::string& name, Report& report) {
+  const std::string hint = HintAtDelete(client, name);
+  const auto response = client.Delete(name);
+  if (!response.ok()) return response.status();
+  report.Deleted(name, *response);
+  if (!hint.empty()) Hint(hint);
+  return absl::OkStatus();
+}
+
 absl::Status Operate(Client& client, const OperateCommand& command,
                      const std::string& name, Report& report) {
-  if (command.verb == Verb::kDelete) {
-    const auto response = client.Delete(name);
-    if (response.ok()) report.Deleted(name, *response);
-    return response.status();
-  }
+  if (command.verb == Verb::kDelete) return Delete(client, name, report);
   const auto worker = Call(client, command, name);
-  if (worker.ok()) report.Done(*worker);
-  return worker.status();
+  if (!worker.ok()) return worker.status();
+  report.Done(*worker);
+  if (command.verb == Verb::kStop) HintAtStop(*worker, name);
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ struct Pong {
 };
 
 absl::StatusOr<Pong> PingOnce(const Globals& globals) {
-  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(globals);
+  absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Connect(globals, /*absence=*/absl::ZeroDuration());
   if (!client.ok()) return client.status();
   const absl::Time sent = absl::Now();
   const auto status = (*client)->GetStatus();

@@ -18,6 +18,7 @@
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/json_output.h"
+#include "ctl/notices.h"
 #include "ctl/program.h"
 #include "ctl/worker_text.h"
 
@@ -77,6 +78,7 @@ ExitCode Run(const RunCommand& command, const Globals& globals) {
                                          : WorkerLine(*worker, globals.colors))
             .c_str(),
         stdout);
+  ReportWarnings(*worker);
   return ExitCode::kDone;
 }
 

@@ -70,7 +70,7 @@ ExitCode ReportNoAgent(const absl::Status& reason, const Globals& globals) {
 
 ExitCode Run(const StatusCommand& /*command*/, const Globals& globals) {
   const absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Connect(globals);
+      Client::Connect(globals, /*absence=*/absl::ZeroDuration());
   if (absl::IsUnavailable(client.status())) {
     return ReportNoAgent(client.status(), globals);
   }

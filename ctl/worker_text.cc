@@ -66,6 +66,7 @@ Pairs ConfigPairs(const v1::Worker& worker) {
       {"problem", worker.problem()},
       {"mode", worker.mode()},
       {"source", worker.source()},
+      {"by command", absl::StrJoin(worker.overlays(), ", ")},
       {"servers", absl::StrJoin(worker.servers(), " ")},
       {"command", CommandText(config)},
       {"folder", config.path()},
@@ -152,6 +153,17 @@ std::string ProblemLine(const v1::Worker& worker) {
   return line + "\n";
 }
 
+bool IsChangedByCommand(const v1::Worker& worker) {
+  return worker.source() == "config" && !worker.overlays().empty();
+}
+
+std::string OverlayLine(const v1::Worker& worker) {
+  if (!IsChangedByCommand(worker)) return "";
+  return absl::StrCat(worker.name(), ": changed by command: ",
+                      Printable(absl::StrJoin(worker.overlays(), ", ")),
+                      "; undo with: apmctl config apply\n");
+}
+
 std::string WorkersTable(const std::vector<v1::Worker>& workers, bool colors) {
   std::vector<Row> rows;
   rows.push_back({{.text = "NAME"},
@@ -163,15 +175,15 @@ std::string WorkersTable(const std::vector<v1::Worker>& workers, bool colors) {
                   Right("CPU"),
                   Right("MEMORY"),
                   {.text = "SERVERS"}});
-  std::string problems;
+  std::string notes;
   for (const v1::Worker& worker : workers) {
     for (const v1::Instance& instance : worker.instances()) {
       rows.push_back(InstanceRow(worker, instance));
     }
-    problems += ProblemLine(worker);
+    notes += ProblemLine(worker) + OverlayLine(worker);
   }
-  if (!problems.empty()) problems.insert(0, "\n");
-  return FormatTable(rows, colors) + problems;
+  if (!notes.empty()) notes.insert(0, "\n");
+  return FormatTable(rows, colors) + notes;
 }
 
 std::string WorkerDetails(const v1::Worker& worker, bool colors) {

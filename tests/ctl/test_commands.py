@@ -42,7 +42,7 @@ def test_status_as_json(agent, apmctl):
     status = parsed(apmctl("status", "-o", "json"))
     assert status["running"] is True
     assert status["agent_pid"] == agent.process.pid
-    assert status["config_files"] == []
+    assert status["config_files"] == ["/etc/apm.conf"]
     assert status["warnings"] == ["the proxy does not run; it is being restarted"]
 
 
@@ -80,6 +80,7 @@ def test_list_as_json_is_what_scripts_were_promised(apmctl):
     assert listing["workers"][3] == {
         "name": "web", "state": "ready", "mode": "pipe", "source": "config",
         "servers": ["http://127.0.0.1:3000", "http://unix:/run/web.sock"],
+        "overlays": [], "warnings": [],
         "instances": [
             {"index": 0, "id": 40, "pid": 400, "state": "ready", "restarts": 0,
              "uptime_ms": 192000, "cpu_percent": 1.5, "rss_bytes": 47500000},
@@ -171,6 +172,21 @@ def test_verbs_as_json_answer_like_list(apmctl):
         ("web", "stopped"), ("job", "stopped")]
 
 
+def test_what_commands_changed_is_shown_against_the_configuration(apmctl):
+    apmctl("stop", "web")
+    assert lines(apmctl("list"))[-1] == (
+        "web: changed by command: stopped; undo with: apmctl config apply")
+    assert "by command  stopped" in lines(apmctl("info", "web"))
+    assert parsed(apmctl("list", "-o", "json"))["workers"][3]["overlays"] == ["stopped"]
+
+
+def test_a_worker_without_configuration_has_nothing_to_differ_from(apmctl):
+    apmctl("stop", "stuck", "--timeout", "50ms")
+    apmctl("stop", "job")
+    assert "changed by command" not in apmctl("list").stdout
+    assert "by command  stopped" in lines(apmctl("info", "job"))
+
+
 def test_delete_says_what_had_to_be_killed(apmctl):
     assert lines(apmctl("delete", "job")) == [
         "job: deleted", "job/0 (pid 12) did not stop and was killed"]
@@ -180,6 +196,137 @@ def test_delete_says_what_had_to_be_killed(apmctl):
 def test_delete_as_json(apmctl):
     assert parsed(apmctl("delete", "job", "-o", "json")) == {
         "deleted": ["job"], "survivors": ["job/0 (pid 12)"]}
+
+
+# ---- scale ----
+
+
+@pytest.mark.parametrize("words, pids", [
+    (["web", "4"], "400 401 402 403"), (["web=1"], "400"), (["web", "+1"], "400 401 402"),
+    (["web", "-1"], "400"), (["web=-1"], "400"), (["--no-wait", "web=+1"], "400 401 402")])
+def test_scale_takes_a_number_or_a_difference(apmctl, words, pids):
+    assert lines(apmctl("scale", *words)) == [f"web: ready, pid {pids}"]
+
+
+def test_scale_as_json_answers_like_list(apmctl):
+    [worker] = parsed(apmctl("scale", "web", "3", "-o", "json"))["workers"]
+    assert len(worker["instances"]) == 3
+    assert worker["overlays"] == ["instances 2 -> 3"]
+
+
+@pytest.mark.parametrize("words, reason", [
+    (["web", "0"], "'web' cannot have 0 instances; stop it instead: apmctl stop web"),
+    (["web", "-2"], "'web' has 2 instances, of which one must stay; stop it instead: "
+                    "apmctl stop web"),
+    (["web", "1025"], "'web' cannot have 1025 instances; the limit of a worker is 1024"),
+    (["web", "5000000000"], "5000000000 instances are too many"),
+    (["web/0", "2"], "'web/0' is one instance; it is its worker that has a number of them: "
+                     "apmctl scale web 2")])
+def test_scale_refuses_numbers_that_cannot_be(apmctl, words, reason):
+    result = apmctl("scale", *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"apmctl: {reason}\n"
+
+
+def test_scale_says_why_it_failed(apmctl):
+    result = apmctl("scale", "broken", "2")
+    assert result.returncode == 1
+    assert "did not get ready" in result.stderr
+    assert apmctl("scale", "nope", "+1").returncode == 3
+
+
+# ---- config apply ----
+
+TABLE = [
+    "WORKER  ACTION   WHAT",
+    "api     create",
+    "old     orphan   gone from the files; --prune deletes it",
+    "web     rolling  exec '/a' -> '/b', instances 2 -> 4",
+]
+WARNING = "warning: /etc/apm.conf:9:1: 'log' is on twice\n"
+
+
+@pytest.fixture
+def agreeing(apmctl):
+    """An agent where no change fails."""
+    apmctl("delete", "broken")
+    return apmctl
+
+
+def test_apply_shows_the_plan_and_what_became_of_it(agreeing):
+    result = agreeing("config", "apply")
+    assert lines(result) == TABLE + ["applied 2 changes"]
+    assert result.stderr == WARNING
+
+
+def test_apply_with_nothing_to_do_says_so(agreeing):
+    agreeing("config", "apply")
+    assert lines(agreeing("config", "apply")) == [
+        "nothing to do: the workers agree with the configuration"]
+
+
+def test_a_dry_run_changes_nothing(agreeing):
+    for _ in range(2):
+        result = agreeing("config", "apply", "--dry-run")
+        assert lines(result) == TABLE
+        assert result.stderr == WARNING
+
+
+def test_pruning_deletes_what_is_gone(agreeing):
+    assert lines(agreeing("config", "apply", "--prune"))[2:] == [
+        "old     delete", TABLE[3], "applied 3 changes"]
+
+
+def test_a_change_that_fails_is_named_and_makes_it_1(apmctl):
+    result = apmctl("config", "apply")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == "applied 2 of 3 changes"
+    assert result.stderr == WARNING + "apmctl: broken: the disk is full\n"
+
+
+def test_files_with_errors_change_nothing(apmctl):
+    apmctl("run", "/bin/true", "--name", "invalid")
+    result = apmctl("config", "apply")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "apmctl: /etc/apm.conf:3:5: error: 'exec' is missing\n"
+
+
+def test_apply_as_json(agreeing):
+    answer = parsed(agreeing("config", "apply", "-o", "json"))
+    assert answer["changes"][2] == {
+        "worker": "web", "action": "rolling",
+        "fields": ["exec '/a' -> '/b'", "instances 2 -> 4"], "error": ""}
+    assert answer["warnings"] == ["/etc/apm.conf:9:1: 'log' is on twice"]
+    assert parsed(agreeing("config", "apply", "-o", "json"))["changes"] == []
+
+
+def test_apply_as_json_fails_with_the_change(apmctl):
+    result = apmctl("config", "apply", "-o", "json")
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["changes"][3]["error"] == "the disk is full"
+
+
+# ---- upgrade, save, resurrect ----
+
+
+def test_upgrade_tells_what_runs_now_and_what_was_kept(apmctl):
+    assert lines(apmctl("upgrade", "--keeper")) == [
+        "keeper: version 9.8.8, pid 7; kept 5 processes and 12 descriptors"]
+
+
+def test_upgrade_as_json(apmctl):
+    assert parsed(apmctl("upgrade", "--keeper", "-o", "json")) == {
+        "keeper_version": "9.8.8", "keeper_pid": 7, "processes_kept": 5,
+        "descriptors_kept": 12}
+
+
+def test_save_and_resurrect_need_neither_work_nor_agent(apmctl):
+    for verb, reason in (("save", "nothing to save: "),
+                         ("resurrect", "nothing to bring back: ")):
+        [line] = lines(apmctl("--socket", "@nobody-at-all", verb))
+        assert line.startswith(reason)
+        answer = parsed(apmctl("--socket", "@nobody-at-all", verb, "-o", "json"))
+        assert answer == {"needed": False, "reason": line}
 
 
 # ---- run ----

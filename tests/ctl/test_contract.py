@@ -5,6 +5,7 @@ import pathlib
 import pty
 import shutil
 import subprocess
+import threading
 
 import pytest
 from fake_agent import FakeAgent, new_socket, run_apmctl
@@ -13,7 +14,7 @@ DONE, FAILED, USAGE, NO_WORKER, NO_AGENT, DENIED, TIMED_OUT, PARTLY = range(8)
 
 
 @pytest.mark.parametrize("command", [
-    "info nope", "logs nope", "start nope", "delete nope", "stop nope nope"])
+    "info nope", "logs nope", "scale nope 2", "start nope", "delete nope", "stop nope nope"])
 def test_an_unknown_worker_is_3_and_says_where_to_look(apmctl, command):
     result = apmctl(*command.split())
     assert result.returncode == NO_WORKER
@@ -40,7 +41,9 @@ def test_some_of_several_is_7(apmctl):
     ["list", "--output", "xml"], ["list", "--timeout", "soon"], ["list", "--timeout", "-1s"],
     ["run", "--env", "A", "x"], ["run", "x", "-i", "0"], ["logs", "web", "-n", "0"],
     ["logs", "web", "-n", "10001"], ["logs", "web", "--stream", "both"],
-    ["run", "x", "--restart", "sometimes"], ["config"]])
+    ["run", "x", "--restart", "sometimes"], ["config"], ["scale", "web"], ["scale", "4"],
+    ["scale", "web", "many"], ["scale", "web="], ["scale", "=4"], ["scale", "web", "4", "5"],
+    ["upgrade"], ["config", "apply", "a.conf"], ["save", "x"]])
 def test_wrong_usage_is_2_and_names_the_help(apmctl, arguments):
     result = apmctl(*arguments)
     assert result.returncode == USAGE
@@ -48,7 +51,9 @@ def test_wrong_usage_is_2_and_names_the_help(apmctl, arguments):
     assert result.stderr.endswith("--help\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["run", "--help"], ["scale", "--help"], ["config", "apply", "--help"],
+    ["upgrade", "--help"]])
 def test_help_is_an_answer(apmctl, arguments):
     result = apmctl(*arguments)
     assert result.returncode == DONE
@@ -59,7 +64,9 @@ def test_help_is_an_answer(apmctl, arguments):
 # ---- No agent ----
 
 
-@pytest.mark.parametrize("command", ["ping", "list", "info web", "stop web", "kill"])
+@pytest.mark.parametrize("command", [
+    "ping", "list", "info web", "stop web", "scale web 2", "config apply", "upgrade --keeper",
+    "kill"])
 def test_no_agent_is_4_and_says_how_to_start_one(programs, command):
     name = new_socket()
     result = run_apmctl(programs.apmctl, name, *command.split())
@@ -144,6 +151,112 @@ def test_ping_waits_for_an_agent_to_appear(programs):
 def test_ping_does_not_wait_for_ever(programs):
     result = run_apmctl(programs.apmctl, new_socket(), "ping", "--wait", "50ms")
     assert result.returncode == NO_AGENT
+
+
+# ---- An agent that dies ----
+
+GONE = "went away before it answered; see the state with: "
+
+
+@pytest.fixture
+def doomed(agent):
+    """An agent with a worker that kills it."""
+    assert agent.apmctl("run", "/bin/true", "--name", "fatal").returncode == DONE
+    return agent
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "reload"])
+def test_what_became_of_a_command_is_for_the_user_to_see(doomed, verb):
+    result = doomed.apmctl(verb, "fatal/0")
+    assert result.returncode == NO_AGENT
+    assert result.stderr == (f"apmctl: the agent on '{doomed.socket}' {GONE}"
+                             "apmctl info fatal\n")
+
+
+def test_a_scale_that_is_interrupted_says_where_to_look(doomed):
+    result = doomed.apmctl("scale", "fatal", "2")
+    assert result.returncode == NO_AGENT
+    assert result.stderr.endswith(GONE + "apmctl info fatal\n")
+
+
+def test_a_question_is_asked_again_of_the_next_agent(doomed):
+    successors = []
+
+    def succeed():
+        doomed.process.wait()
+        successors.append(FakeAgent(doomed.programs, socket=doomed.socket))
+
+    keeper = threading.Thread(target=succeed)
+    keeper.start()
+    result = doomed.apmctl("info", "fatal")
+    keeper.join()
+    with successors[0]:
+        assert result.stderr == "apmctl: no worker 'fatal'; look with: apmctl list\n"
+        assert result.returncode == NO_WORKER
+
+
+def test_a_question_without_a_next_agent_is_4(doomed):
+    result = doomed.apmctl("info", "fatal")
+    assert result.returncode == NO_AGENT
+    assert result.stderr.endswith(GONE + "apmctl status\n")
+
+
+def test_a_command_waits_for_an_agent_that_is_about_to_come(programs):
+    name = new_socket()
+    waiting = subprocess.Popen(
+        [programs.apmctl, "--socket", name, "stop", "web"], stdout=subprocess.PIPE, text=True)
+    with FakeAgent(programs, socket=name):
+        output, _ = waiting.communicate(timeout=20)
+    assert (waiting.returncode, output) == (DONE, "web: stopped\n")
+
+
+# ---- Warnings and hints ----
+
+
+def test_warnings_are_no_failure_and_not_part_of_the_answer(apmctl):
+    warning = "warning: unsaved: it is not stored\n"
+    result = apmctl("run", "/bin/true", "--name", "unsaved")
+    assert (result.returncode, result.stderr) == (DONE, warning)
+    for command in ("stop unsaved", "scale unsaved 2", "info unsaved", "list", "list -o json"):
+        result = apmctl(*command.split())
+        assert (result.returncode, result.stderr) == (DONE, warning)
+        assert warning not in result.stdout
+
+
+def hints(agent, *arguments):
+    """What apmctl says when stderr is a terminal."""
+    master, slave = pty.openpty()
+    result = subprocess.run([agent.programs.apmctl, *arguments], stdout=subprocess.DEVNULL,
+                            stderr=slave, env={"APM_SOCKET": agent.socket}, timeout=30)
+    os.close(slave)
+    assert result.returncode == DONE
+    try:
+        said = os.read(master, 4096).decode().replace("\r\n", "\n")
+    except OSError:  # EIO: it was closed without a word.
+        said = ""
+    os.close(master)
+    return said
+
+
+@pytest.mark.parametrize("arguments, hint", [
+    (["stop", "web"], "web stays stopped, over restarts too, until: apmctl start web, or "
+                      "apmctl config apply"),
+    (["scale", "web", "3"], "web keeps this number, over restarts too, until: "
+                            "apmctl config apply"),
+    (["delete", "web"], "web is still in the configuration (/etc/apm.conf): remove it there "
+                        "too, or apmctl config apply brings it back")])
+def test_a_person_is_told_how_long_a_change_lasts(agent, arguments, hint):
+    assert hints(agent, *arguments) == f"hint: {hint}\n"
+
+
+@pytest.mark.parametrize("arguments", [["stop", "job"], ["delete", "job"], ["start", "web"]])
+def test_there_is_no_hint_where_nothing_can_undo_a_change(agent, arguments):
+    assert hints(agent, *arguments) == ""
+
+
+def test_scripts_get_no_hints(apmctl):
+    assert apmctl("stop", "web").stderr == ""
+    assert apmctl("delete", "web").stderr == ""
 
 
 # ---- The terminal ----

@@ -70,6 +70,7 @@ void FakeAgentApi::Add(const std::string& name,
 
 absl::StatusOr<WorkerView> FakeAgentApi::Get(std::string_view name) {
   const auto found = workers.find(WorkerOf(name));
+  if (found != workers.end() && found->first == "fatal") raise(SIGKILL);
   if (found != workers.end()) return found->second;
   return absl::NotFoundError(absl::StrCat("no worker '", std::string(name),
                                           "'; look with: apmctl list"));
@@ -98,6 +99,7 @@ void FakeAgentApi::Create(const agent::Caller& caller,
   view.state.name = view.config.name;
   SetInstances(view, static_cast<uint32_t>(view.config.instances));
   SetState(view, WorkerState::kReady, InstanceState::kReady);
+  if (view.config.name == "unsaved") view.warnings = {"it is not stored"};
   if (!validate_only) workers[view.config.name] = view;
   done(view);
 }

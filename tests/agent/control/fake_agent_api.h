@@ -3,7 +3,8 @@
 //
 //   stuck    every verb on it never answers
 //   broken   every verb on it fails, with a reason and a next step
-//   fatal    every verb on it kills the agent, as kill -9 would
+//   fatal    every question and verb kills the agent, as kill -9 would
+//   unsaved  it has a warning
 
 #pragma once
 

@@ -189,6 +189,7 @@ int main(int argc, char** argv) {
   api.status.socket = argv[1];
   api.status.state_dir = "/var/lib/fake";
   api.status.log_file = "-";
+  api.status.config_files = {"/etc/apm.conf"};
   api.status.warnings = {"the proxy does not run; it is being restarted"};
   api.status.agent_incarnation = 3;
   api.status.workers = 4;

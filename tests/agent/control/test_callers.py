@@ -46,7 +46,7 @@ def test_a_stranger_is_named(agent):
 
 @pytest.mark.parametrize("command", [
     "status", "list", "info web", "logs web", "start web", "stop web", "restart web",
-    "reload web", "delete web", "kill", "run /bin/true", "ping"])
+    "reload web", "delete web", "scale web 2", "config apply", "upgrade --keeper", "kill", "run /bin/true", "ping"])
 def test_a_stranger_may_do_nothing(agent, command):
     result = agent.apmctl(*command.split(), **as_user(STRANGER))
     assert result.returncode == PERMISSION_DENIED
@@ -63,6 +63,15 @@ def test_a_member_may_not_end_the_agent(agent):
     result = agent.apmctl("kill", **as_user(MEMBER, GROUP))
     assert result.returncode == PERMISSION_DENIED
     assert "may operate workers, but not end the agent" in result.stderr
+
+
+@pytest.mark.parametrize("command, task", [
+    ("config apply", "apply the configuration"),
+    ("upgrade --keeper", "replace the agent's programs")])
+def test_a_member_may_not_change_what_is_the_administrators(agent, command, task):
+    result = agent.apmctl(*command.split(), **as_user(MEMBER, GROUP))
+    assert result.returncode == PERMISSION_DENIED
+    assert f"may operate workers, but not {task}" in result.stderr
 
 
 def test_without_an_allow_group_the_refusal_says_how_to_set_one(programs):
