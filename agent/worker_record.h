@@ -63,7 +63,8 @@ struct WorkerRecord {
 // What commands changed against the definition.
 inline config::Overlay OverlayOf(const store::DesiredWorker& desired) {
   config::Overlay overlay;
-  overlay.stopped = desired.stopped || !desired.stopped_instances.empty();
+  overlay.stopped = desired.stopped;
+  overlay.stopped_instances = desired.stopped_instances;
   overlay.deleted = desired.deleting;
   if (desired.instances) {
     overlay.instances = static_cast<int>(*desired.instances);
