@@ -162,14 +162,26 @@ mode_t ToMode(const json& value) {
   throw Unreadable(absl::StrFormat("'%s' is no file mode", text));
 }
 
+WorkerConfig::Source ToSource(const json& object) {
+  WorkerConfig::Source source;
+  source.file = ToString(object.at("file"));
+  object.at("line").get_to(source.line);
+  return source;
+}
+
+template <typename T>
+T To(const json& value) {
+  return value.get<T>();
+}
+
 WorkerConfig ToDefinition(const json& object) {
   WorkerConfig definition;
-  // Names the key in what goes wrong; a missing one leaves the default.
-  const auto read = [&object](const char* key, const auto& take) {
+  // A missing key leaves the default; a bad value is named with its key.
+  const auto read = [&object](const char* key, auto& field, auto to_field) {
     const auto value = object.find(key);
     if (value == object.end()) return;
     try {
-      take(*value);
+      field = to_field(*value);
     } catch (const std::exception& error) {
       throw Unreadable(absl::StrFormat("'%s': %s", key, error.what()));
     }
@@ -177,26 +189,23 @@ WorkerConfig ToDefinition(const json& object) {
   auto& [name, exec, params, path, env, listeners, instances, restart,
          stop_signal, stop_timeout, trust_proxy, trusted, socket_mode,
          access_log, user, group, source] = definition;
-  read("name", [&](const json& v) { name = ToString(v); });
-  read("exec", [&](const json& v) { exec = ToString(v); });
-  read("params", [&](const json& v) { params = ToStrings(v); });
-  read("path", [&](const json& v) { path = ToString(v); });
-  read("env", [&](const json& v) { env = ToEnvironment(v); });
-  read("server", [&](const json& v) { listeners = ToListeners(v); });
-  read("instances", [&](const json& v) { v.get_to(instances); });
-  read("restart", [&](const json& v) { restart = ToRestartPolicy(v); });
-  read("stop_signal", [&](const json& v) { stop_signal = ToSignal(v); });
-  read("stop_timeout", [&](const json& v) { stop_timeout = ToDuration(v); });
-  read("trust_proxy", [&](const json& v) { v.get_to(trust_proxy); });
-  read("trusted", [&](const json& v) { trusted = ToStrings(v); });
-  read("socket_mode", [&](const json& v) { socket_mode = ToMode(v); });
-  read("access_log", [&](const json& v) { v.get_to(access_log); });
-  read("user", [&](const json& v) { user = ToString(v); });
-  read("group", [&](const json& v) { group = ToString(v); });
-  read("source", [&](const json& v) {
-    source.file = ToString(v.at("file"));
-    v.at("line").get_to(source.line);
-  });
+  read("name", name, ToString);
+  read("exec", exec, ToString);
+  read("params", params, ToStrings);
+  read("path", path, ToString);
+  read("env", env, ToEnvironment);
+  read("server", listeners, ToListeners);
+  read("instances", instances, To<int>);
+  read("restart", restart, ToRestartPolicy);
+  read("stop_signal", stop_signal, ToSignal);
+  read("stop_timeout", stop_timeout, ToDuration);
+  read("trust_proxy", trust_proxy, To<bool>);
+  read("trusted", trusted, ToStrings);
+  read("socket_mode", socket_mode, ToMode);
+  read("access_log", access_log, To<bool>);
+  read("user", user, ToString);
+  read("group", group, ToString);
+  read("source", source, ToSource);
   return definition;
 }
 
