@@ -264,8 +264,8 @@ void Instance::Drain() {
 }
 
 void Instance::Signal() {
-  if (signalled_) return;
   RememberProcess();
+  if (signalled_) return;
   // No answer to the launch yet: kSpawned will bring us here again.
   if (phase_ != Phase::kRunning) return Disarm();
   Arm(spec_.stop_timeout, InstanceEvent::kStopTimeout);

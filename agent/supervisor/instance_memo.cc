@@ -60,8 +60,11 @@ ProcessMemo Instance::MakeProcessMemo() const {
 }
 
 void Instance::RememberProcess() {
-  if (!has_process() && !remembered_) return;  // There never was one.
   ProcessMemo memo = MakeProcessMemo();
+  if (memo.phase == ProcessMemo::Phase::kEnded &&
+      (!remembered_ || remembered_->phase == memo.phase)) {
+    return;  // There was none, or its end is known and the note may be gone.
+  }
   if (remembered_ == memo) return;
   environment_.processes.Remember(Key(), memo);
   remembered_ = std::move(memo);

@@ -125,6 +125,9 @@ class Outcome {
 
 class SupervisorTest : public ::testing::Test {
  protected:
+  explicit SupervisorTest(uint64_t first_generation = 1)
+      : first_generation_(first_generation) {}
+
   static WorkerSpec Plain(std::string name = "web", uint32_t instances = 1) {
     WorkerSpec spec;
     spec.name = std::move(name);
@@ -196,6 +199,7 @@ class SupervisorTest : public ::testing::Test {
   }
 
   static inline const Target kWeb{"web", std::nullopt};
+  const uint64_t first_generation_;
 
   apm::testing::FakeTimers timers_;
   apm::testing::FakeClock clock_{timers_};
@@ -209,7 +213,8 @@ class SupervisorTest : public ::testing::Test {
                           .processes = processes_,
                           .traffic = traffic_,
                           .observer = observer_,
-                          .random = [this] { return chance_; }}};
+                          .random = [this] { return chance_; },
+                          .first_generation = first_generation_}};
 };
 
 }  // namespace apm::supervisor
