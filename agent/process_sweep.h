@@ -2,13 +2,15 @@
 // twice, that started a session of its own, that ignores SIGTERM. All of them
 // carry APM_PROCESS of the process they come from (worker_environment.h).
 //
-//   SweepReport report = SweepProcesses({{"4f0c5d2e8a917b36/web/0/7"}});
+//   SweepReport report = SweepProcesses({{{tag, worker_pid}}});
 //
 // It looks at /proc/<pid>/environ of every process that may be read. One that
 // wiped its own environment is not found: without cgroups nothing tells it
 // from a stranger.
 
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <span>
@@ -21,6 +23,14 @@
 #include "agent/supervisor/ports.h"
 
 namespace apm::agent {
+
+// What is left of one process that has ended.
+struct SweepTarget {
+  std::string tag;  // FormatProcessTag(); anything else matches nobody.
+  // Its pid, and so its process group, which is killed with it: members are
+  // ended, but not reported. 0: not known.
+  pid_t group = 0;
+};
 
 // A fork bomb may outrun any sweep.
 struct SweepLimits {
@@ -37,16 +47,16 @@ struct SweepReport {
   bool complete = true;  // False: a limit was reached, and some may live.
 };
 
-// SIGKILL to every process that carries one of `tags`, whole; again, until a
-// look at all processes finds none. The tags of many workers cost no more than
-// one. Never kills the caller or pid 1.
+// SIGKILL to every process that carries one of the tags, whole; again, until a
+// look at all processes finds none. Many targets cost no more than one. Never
+// kills the caller or pid 1.
 //
 // Thread: any; blocks, up to limits.time, so not the main loop's.
-SweepReport SweepProcesses(std::span<const std::string> tags,
+SweepReport SweepProcesses(std::span<const SweepTarget> targets,
                            const SweepLimits& limits = {});
 
 // The same for everything of the daemon with that id. It has to be a whole
-// one (16 hex digits): with anything else nothing is done.
+// one (IsDaemonId): with anything else nothing is done.
 SweepReport SweepDaemon(std::string_view daemon_id,
                         const SweepLimits& limits = {});
 

@@ -27,11 +27,6 @@ constexpr char kDefaultPath[] =
 constexpr char kProtocolVersion[] = "1";
 constexpr size_t kDaemonIdDigits = 16;
 
-bool IsDaemonId(std::string_view text) {
-  return text.size() == kDaemonIdDigits &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 // Digits as StrCat writes them: no sign, no leading zero.
 template <typename Number>
 std::optional<Number> ParseNumber(std::string_view text) {
@@ -64,6 +59,11 @@ EnvironmentBase CaptureEnvironment(std::string connectors,
   base.connectors = std::move(connectors);
   base.version = std::move(version);
   return base;
+}
+
+bool IsDaemonId(std::string_view text) {
+  return text.size() == kDaemonIdDigits &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string FormatProcessTag(const ProcessTag& tag) {

@@ -39,6 +39,8 @@ struct ProcessTag {
 };
 std::string FormatProcessTag(const ProcessTag& tag);
 
+bool IsDaemonId(std::string_view text);  // 16 hex digits, lower case.
+
 // Empty for what FormatProcessTag cannot have written.
 std::optional<ProcessTag> ParseProcessTag(std::string_view text);
 

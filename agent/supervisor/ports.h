@@ -39,8 +39,9 @@ class Processes {
   // Notes for the agent that follows this one if it is killed; each replaces
   // the one before. They must reach the keeper in the order of all calls
   // here: what is remembered before a Launch is known if the process is.
-  // A process's note is dropped when OnSwept has been called for it, an
-  // instance's at Observer::OnInstanceRemoved.
+  // A process's note is dropped after Supervisor::OnSwept or OnSpawnFailed of
+  // it, an instance's at Observer::OnInstanceRemoved; one that is found
+  // without its process was never launched, and is dropped too.
   virtual void Remember(const InstanceKey& key, const ProcessMemo& memo) = 0;
   virtual void Remember(std::string_view worker, uint32_t instance,
                         const InstanceMemo& memo) = 0;

@@ -166,7 +166,8 @@ void FakeAgentApi::Delete(std::string_view name,
                           ApiCallback<agent::DeleteReport> done) {
   if (workers.erase(std::string(name)) == 0) return done(Get(name).status());
   done(agent::DeleteReport{
-      .survivors = {absl::StrCat(std::string(name), "/0 (pid 12)")}});
+      .survivors = {absl::StrCat(std::string(name), "/0 (pid 12)")},
+      .warnings = {}});
 }
 
 void FakeAgentApi::Scale(std::string_view name, uint32_t instances,
