@@ -23,6 +23,7 @@
 
 #include "agent/access_log_file.h"
 #include "agent/config/worker_fields.h"
+#include "agent/log_policy.h"
 #include "agent/run_as.h"
 #include "agent/supervisor/worker_spec.h"
 #include "base/log/log.h"
@@ -258,6 +259,7 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(WorkerSource source,
     return ready;
   }
   WorkerRecord& kept = records_[name] = std::move(record);
+  logs_->Configure(name, LogPolicyOf(config.log));
   if (booted_) {
     SendRoutes();
     Announce(kept);

@@ -28,6 +28,7 @@ Role RequiredRole(Method method) {
     case Method::kRestartWorker:
     case Method::kReloadWorker:
     case Method::kReadLog:
+    case Method::kFollowLog:
     case Method::kListEvents:
     case Method::kWatchEvents:
       return Role::kOperator;

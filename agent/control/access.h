@@ -39,6 +39,7 @@ enum class Method : uint8_t {
   kRestartWorker,
   kReloadWorker,
   kReadLog,
+  kFollowLog,
   kListEvents,
   kWatchEvents,
 };

@@ -74,7 +74,7 @@ class ControlServer::Impl {
         disk_(std::move(disk)),
         agent_service_(gate_, api),
         worker_service_(gate_, api),
-        log_service_(gate_, api, *disk_),
+        log_service_(gate_, api, loop, *disk_),
         event_service_(gate_, api) {}
 
   ~Impl() { Stop(absl::ZeroDuration()); }
