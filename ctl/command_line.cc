@@ -13,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_split.h>
 #include <absl/strings/string_view.h>
 #include <absl/time/time.h>
 
@@ -25,6 +27,7 @@ namespace apm::ctl {
 namespace {
 
 constexpr size_t kMaxLogLines = 10'000;
+constexpr size_t kMaxEvents = 10'000;
 
 // "500ms", "10s", "5m", "2h".
 CLI::Option* AddDuration(CLI::App& app, const std::string& flags,
@@ -44,6 +47,20 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& flags,
           help)
       ->type_name("TIME")
       ->take_last();
+}
+
+// "EPOCH:SEQUENCE", as --output json prints it.
+EventPlace ReadPlace(const std::string& text) {
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  EventPlace place;
+  if (!absl::SimpleAtoi(parts.first, &place.epoch) ||
+      !absl::SimpleAtoi(parts.second, &place.sequence)) {
+    throw CLI::ValidationError(
+        "--after",
+        "'" + text + "' is not EPOCH:SEQUENCE, the cursor of an event");
+  }
+  return place;
 }
 
 bool WantsColors(bool no_color) {
@@ -87,6 +104,7 @@ class Grammar {
         .alias("ls");
     AddInfo();
     AddLogs();
+    AddEvents();
     AddOperate(Verb::kStart, "start", "Start workers that are stopped");
     AddOperate(Verb::kStop, "stop", "Stop workers");
     AddOperate(Verb::kRestart, "restart", "Stop and start workers");
@@ -179,6 +197,34 @@ class Grammar {
     sub.add_flag("-t,--timestamps", logs_.timestamps, "When it was printed");
   }
 
+  void AddEvents() {
+    CLI::App& sub = Add("events", "What has happened on this node", events_);
+    sub.footer(
+        "To go on where a listing ended, take the cursor of its last event:\n"
+        "  apmctl events --output json\n"
+        "  apmctl events --after 1795262401000000:42");
+    sub.add_option("NAME", events_.names,
+                   "Only of these: web, or web/0 for one instance");
+    sub.add_flag("-f,--follow", events_.follow,
+                 "Go on with what happens, over restarts of the agent");
+    sub.add_option_function<std::string>(
+           "--after",
+           [this](const std::string& text) { events_.after = ReadPlace(text); },
+           "Only what came after this cursor")
+        ->take_last()
+        ->type_name("EPOCH:SEQ");
+    sub.add_option("-n,--lines", events_.count,
+                   "How many: the last, or with --after the first [50, all]")
+        ->check(CLI::Range(size_t{0}, kMaxEvents));
+    sub.callback([this] {
+      if (events_.follow && events_.after && events_.count) {
+        throw CLI::ValidationError(
+            "--lines", "not with --follow and --after together: all is shown");
+      }
+      line_.command = events_;
+    });
+  }
+
   void AddRun() {
     CLI::App& sub = Add("run", "Add a worker and start it", run_);
     sub.footer(
@@ -261,6 +307,7 @@ class Grammar {
   PingCommand ping_;
   InfoCommand info_;
   LogsCommand logs_;
+  EventsCommand events_;
   RunCommand run_;
   OperateCommand operate_;
   ConfigCheckCommand config_check_;

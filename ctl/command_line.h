@@ -42,6 +42,17 @@ struct LogsCommand {
   std::string contains;
   bool timestamps = false;
 };
+// A place between two events: "EPOCH:SEQUENCE".
+struct EventPlace {
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+};
+struct EventsCommand {
+  std::vector<std::string> names;  // Empty: everything.
+  bool follow = false;
+  std::optional<EventPlace> after;
+  std::optional<uint32_t> count;
+};
 struct RunCommand {
   std::string program;
   std::vector<std::string> arguments;
@@ -73,8 +84,8 @@ struct VersionCommand {};
 
 using Command =
     std::variant<PingCommand, StatusCommand, ListCommand, InfoCommand,
-                 LogsCommand, RunCommand, OperateCommand, ConfigCheckCommand,
-                 KillCommand, VersionCommand>;
+                 LogsCommand, EventsCommand, RunCommand, OperateCommand,
+                 ConfigCheckCommand, KillCommand, VersionCommand>;
 
 struct CommandLine {
   Globals globals;

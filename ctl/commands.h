@@ -13,6 +13,7 @@ ExitCode Run(const RunCommand& command, const Globals& globals);
 ExitCode Run(const ListCommand& command, const Globals& globals);
 ExitCode Run(const InfoCommand& command, const Globals& globals);
 ExitCode Run(const LogsCommand& command, const Globals& globals);
+ExitCode Run(const EventsCommand& command, const Globals& globals);
 ExitCode Run(const OperateCommand& command, const Globals& globals);
 ExitCode Run(const ConfigCheckCommand& command, const Globals& globals);
 ExitCode Run(const KillCommand& command, const Globals& globals);

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include <absl/time/time.h>
+#include <absl/strings/str_cat.h>
 
 #include <nlohmann/json.hpp>
 
@@ -55,6 +55,14 @@ Json LastExit(const v1::LastExit& exit) {
           {"signal", exit.signal()},
           {"at_unix_ms", exit.at_unix_ms()},
           {"text", exit.text()},
+          {"max_rss_bytes", exit.max_rss_bytes()},
+          {"cpu_ms", exit.cpu_ms()}};
+}
+
+Json EventExit(const v1::EventExit& exit) {
+  return {{"code", exit.code()},
+          {"signal", exit.signal()},
+          {"core_dumped", exit.core_dumped()},
           {"max_rss_bytes", exit.max_rss_bytes()},
           {"cpu_ms", exit.cpu_ms()}};
 }
@@ -169,6 +177,23 @@ std::string LogLineJson(std::string_view worker, const v1::LogLine& line) {
                {"instance", line.instance()},
                {"stream", line.stream()},
                {"text", line.text()}});
+}
+
+std::string EventJson(const v1::Event& event) {
+  return Dump({{"cursor", absl::StrCat(event.cursor().epoch(), ":",
+                                       event.cursor().sequence())},
+               {"time_unix_us", event.time_unix_us()},
+               {"type", event.type()},
+               {"severity", event.severity()},
+               {"worker", event.worker()},
+               {"instance", event.instance()},
+               {"generation", event.generation()},
+               {"pid", event.pid()},
+               {"from_state", event.from_state()},
+               {"to_state", event.to_state()},
+               {"text", event.text()},
+               {"exit", event.has_exit() ? EventExit(event.exit()) : Json()},
+               {"stderr_tail", List(event.stderr_tail())}});
 }
 
 std::string DeletedJson(const std::vector<std::string>& names,

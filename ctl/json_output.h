@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apm/v1/agent.pb.h"
+#include "apm/v1/event.pb.h"
 #include "apm/v1/log.pb.h"
 #include "apm/v1/worker.pb.h"
 
@@ -31,6 +32,10 @@ std::string VersionJson(std::string_view version);
 
 // One object a line.
 std::string LogLineJson(std::string_view worker, const v1::LogLine& line);
+
+// One object a line: {"cursor":"EPOCH:SEQUENCE","time_unix_us",...}, with the
+// exit, null if no process ended, and all of the stderr tail.
+std::string EventJson(const v1::Event& event);
 
 // {"deleted":[names],"survivors":[what had to be killed]}
 std::string DeletedJson(const std::vector<std::string>& names,

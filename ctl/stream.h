@@ -45,20 +45,25 @@ class StreamFollower {
  public:
   explicit StreamFollower(const Globals& globals) : globals_(globals) {}
 
+  template <typename Message>
+  using Open =
+      std::function<absl::StatusOr<std::unique_ptr<Stream<Message>>>(Client&)>;
+
   // Calls `open` for every connection, to ask for what comes after the last
   // message that `take` got. Flushes stdout after each message. Returns only
   // what trying again cannot mend: the agent's refusal, an agent that is not
   // trusted, or no agent at the first attempt (of all calls of Follow);
   // kCancelled when nobody reads our output.
   template <typename Message>
-  absl::Status Follow(
-      const std::function<std::unique_ptr<Stream<Message>>(Client&)>& open,
-      const std::function<void(const Message&)>& take) {
+  absl::Status Follow(const Open<Message>& open,
+                      const std::function<void(const Message&)>& take) {
     for (;;) {
       absl::StatusOr<std::unique_ptr<Client>> client = Connect();
       if (!client.ok()) return client.status();
-      const std::unique_ptr<Stream<Message>> stream = open(**client);
-      const absl::Status end = Drain(*stream, take);
+      const absl::StatusOr<std::unique_ptr<Stream<Message>>> stream =
+          open(**client);
+      const absl::Status end =
+          stream.ok() ? Drain(**stream, take) : stream.status();
       if (!absl::IsUnavailable(end)) return end;
       SayItIsGone();
     }

@@ -55,8 +55,9 @@ def run_apmctl(program, socket, *arguments, env=None, **options):
 
 
 class FakeAgent:
-    def __init__(self, programs, *groups, socket=None, uid=None):
-        """`groups` are "GID:NAME"; `uid` is the daemon's user and the owner."""
+    def __init__(self, programs, *groups, socket=None, uid=None, events=None):
+        """`groups` are "GID:NAME"; `uid` is the daemon's user and the owner;
+        `events` is what has happened, "EPOCH:COUNT"."""
         self.programs = programs
         self.socket = socket or new_socket()
         self.log = programs.folder / f"log-{next(_numbers)}"
@@ -64,6 +65,8 @@ class FakeAgent:
         owner = os.geteuid() if uid is None else uid
         options = {} if uid is None else {
             "user": uid, "group": uid, "extra_groups": []}
+        if events is not None:
+            options["env"] = {**os.environ, "FAKE_EVENTS": events}
         self.process = subprocess.Popen(
             [programs.fake_agent, self.socket, self.log, str(owner), *groups],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)

@@ -10,9 +10,11 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include "agent/config/worker_fields.h"
+#include "agent/supervisor/transition_table.h"
 
 namespace apm::testing {
 namespace {
@@ -107,6 +109,13 @@ void FakeAgentApi::Operate(std::string_view name, WorkerState worker_state,
         "broken"));
   }
   SetState(found->second, worker_state, instance_state);
+  event_log->Append({.time = absl::Now(),
+                     .type = events::type::kWorkerState,
+                     .worker = worker,
+                     .generation = 1,
+                     .from_state = "starting",
+                     .to_state = std::string(supervisor::Name(instance_state)),
+                     .text = "as told"});
   done(found->second);
 }
 

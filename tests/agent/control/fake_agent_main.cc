@@ -2,6 +2,10 @@
 //
 //   fake_agent SOCKET LOG_FILE OWNER_UID [GID:GROUP]...
 //
+// Some events have happened; with FAKE_EVENTS=EPOCH:COUNT others: of that
+// epoch, with the texts "event 1" .. "event COUNT", as if COUNT of them had
+// been kept for a restarted agent.
+//
 // Prints "ready" when it accepts. Ends with status 0 after Shutdown or SIGTERM,
 // with status 1 and the reason if the socket cannot be had.
 
@@ -10,15 +14,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include "agent/control/control_server.h"
+#include "agent/events/event_log.h"
 #include "base/os/event_loop.h"
 #include "base/os/signal_fd.h"
 #include "tests/agent/control/fake_agent_api.h"
@@ -27,7 +34,13 @@ namespace {
 
 using apm::control::ControlOptions;
 using apm::control::ControlServer;
+using apm::events::Event;
+using apm::events::EventLog;
+using apm::events::EventRing;
+using apm::events::Exit;
+using apm::events::Severity;
 using apm::testing::FakeAgentApi;
+namespace type = apm::events::type;
 
 void AddWorkers(FakeAgentApi& api) {
   api.Add("broken", {}, 1);
@@ -54,6 +67,61 @@ void AddWorkers(FakeAgentApi& api) {
   api.workers["web"].counters.requests = 42;
   api.workers["web"].counters.responses_by_class[1] = 40;
   api.workers["web"].config.env["GREETING"] = "hello";
+}
+
+void AddEvents(EventLog& log) {
+  Event event{.time = absl::FromUnixMicros(1'795'262'401'000'000),
+              .type = type::kAgentStarted,
+              .text = "version 9.8.7"};
+  log.Append(event);
+  event = {.time = event.time,
+           .type = type::kWorkerState,
+           .worker = "web",
+           .instance = 1,
+           .generation = 3,
+           .pid = 401,
+           .from_state = "starting",
+           .to_state = "ready"};
+  log.Append(event);
+  event = {.time = event.time,
+           .type = type::kWorkerState,
+           .severity = Severity::kError,
+           .worker = "job",
+           .generation = 1,
+           .pid = 12,
+           .from_state = "ready",
+           .to_state = "crashloop",
+           .text = "exited with status 1",
+           .exit = Exit{.code = 1, .max_rss_bytes = 1'024'000, .cpu_ms = 7}};
+  for (int i = 1; i <= 12; ++i) {
+    event.stderr_tail.push_back(absl::StrCat("\x1b[31mline ", i));
+  }
+  log.Append(event);
+  log.Append({.time = event.time,
+              .type = type::kWorkerScaled,
+              .severity = Severity::kWarning,
+              .worker = "web",
+              .text = "instances 1 -> 2\nforged"});
+}
+
+std::unique_ptr<EventLog> MakeEventLog() {
+  const char* const wanted = getenv("FAKE_EVENTS");
+  if (wanted == nullptr) {
+    auto log = std::make_unique<EventLog>(EventRing::Create(7).value());
+    AddEvents(*log);
+    return log;
+  }
+  const std::pair<std::string, std::string> parts = absl::StrSplit(wanted, ':');
+  auto log = std::make_unique<EventLog>(
+      EventRing::Create(static_cast<uint64_t>(atoll(parts.first.c_str())))
+          .value());
+  for (int i = 1; i <= atoi(parts.second.c_str()); ++i) {
+    log->Append({.time = absl::Now(),
+                 .type = type::kWorkerReloaded,
+                 .worker = "web",
+                 .text = absl::StrCat("event ", i)});
+  }
+  return log;
 }
 
 ControlOptions ReadOptions(int argc, char** argv) {
@@ -90,6 +158,7 @@ int main(int argc, char** argv) {
   api.status.instances = 5;
   api.status.instances_ready = 4;
   AddWorkers(api);
+  api.event_log = MakeEventLog();
 
   auto server = ControlServer::Create(*loop, api, ReadOptions(argc, argv));
   if (!server.ok()) {

@@ -1,7 +1,9 @@
 #include "agent/events/event_ring.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -180,6 +182,37 @@ TEST_F(EventRingTest, AnAgentKilledAtAnyByteOfAWriteLosesOnlyThatEvent) {
     ASSERT_EQ(Kept(*adopted), "1:one");
     adopted->Append(Said("another"));
     ASSERT_EQ(Kept(*memory_.Adopt().value()), "1:one 2:another");
+  }
+}
+
+TEST_F(EventRingTest, KillNineLosesNothingThatWasAppended) {
+  uint64_t appended = 0;  // For sure.
+  for (int round = 0; round < 50; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
+    UniqueFd reports(pipe_ends[0]);
+    UniqueFd reporter(pipe_ends[1]);
+    const pid_t agent = fork();
+    if (agent == 0) {
+      for (;;) {
+        const uint64_t sequence = ring_->Append(Big('k')).sequence;
+        if (write(reporter.get(), &sequence, sizeof(sequence)) < 0) _exit(1);
+      }
+    }
+    reporter.Reset();
+    for (int i = 0; i < 5 + round; ++i) {
+      ASSERT_EQ(read(reports.get(), &appended, sizeof(appended)),
+                ssize_t{sizeof(appended)});
+    }
+    kill(agent, SIGKILL);
+    ASSERT_EQ(waitpid(agent, nullptr, 0), agent);
+    // All that it still reported.
+    while (read(reports.get(), &appended, sizeof(appended)) > 0) {
+    }
+    ring_ = memory_.Adopt().value();
+    ASSERT_EQ(ring_->epoch(), kEpoch);  // Nothing was damaged.
+    ASSERT_GT(ring_->next(), appended);
+    ASSERT_LE(ring_->next(), appended + 2);  // One that it did not report.
   }
 }
 
