@@ -29,6 +29,9 @@
 namespace apm::events {
 class EventLog;
 }
+namespace apm::logs {
+class LogStore;
+}
 
 namespace apm::agent {
 
@@ -104,15 +107,9 @@ struct WorkerView {
   std::vector<std::string> warnings;  // Wrong, but not the worker's problem.
 };
 
-struct LogQuery {
-  std::string name;  // "web" or "web/0"
-  uint32_t lines = 100;
-  std::string stream;  // "", "out", "err"
-  std::string contains;
-};
-
-// Where a worker's log is; control reads the file on its own thread.
+// Where a worker's log is; control reads its files on its own thread.
 struct LogFile {
+  std::string worker;
   std::string path;
   int instance = -1;  // -1: all.
 };
@@ -201,6 +198,7 @@ class AgentApi {
   virtual void UpgradeKeeper(ApiCallback<UpgradeReport> done) = 0;
 
   virtual absl::StatusOr<LogFile> FindLog(std::string_view name) = 0;
+  virtual logs::LogStore& logs() = 0;  // Any thread.
 
   // What has happened. Thread: any, while the control server runs.
   virtual events::EventLog& events() = 0;

@@ -25,6 +25,7 @@
 #include "agent/config/diagnostic.h"
 #include "agent/config/plan.h"
 #include "agent/durable_answer.h"
+#include "agent/log_policy.h"
 #include "agent/run_as.h"
 #include "base/log/log.h"
 #include "base/status/status_macros.h"
@@ -289,6 +290,7 @@ void Agent::Update(WorkerRecord& record, store::DesiredWorker desired,
       !updated.ok()) {
     log::Error("worker '%s': %s", record.name(), updated.message());
   }
+  logs_->Configure(record.name(), LogPolicyOf(record.config().log));
   SendRoutes();
   Announce(record);
 }

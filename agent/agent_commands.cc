@@ -312,6 +312,7 @@ void Agent::UpgradeKeeper(ApiCallback<UpgradeReport> done) {
 absl::StatusOr<LogFile> Agent::FindLog(std::string_view name) {
   APM_ASSIGN_OR_RETURN(const supervisor::Target target, ParseTarget(name));
   LogFile file;
+  file.worker = target.worker;
   file.path = logs_->Path(target.worker);
   if (target.instance.has_value()) {
     file.instance = static_cast<int>(*target.instance);

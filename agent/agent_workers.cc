@@ -14,6 +14,7 @@
 
 #include "agent/access_log_file.h"
 #include "agent/agent.h"
+#include "agent/log_policy.h"
 #include "agent/run_as.h"
 #include "base/log/log.h"
 #include "base/status/status_macros.h"
@@ -113,6 +114,7 @@ absl::StatusOr<WorkerRecord*> Agent::Admit(
     counters_->ReturnSlot(record.counter_slot);
     return ready;
   }
+  logs_->Configure(name, LogPolicyOf(record.config().log));
   WorkerRecord& kept = records_[name] = std::move(record);
   if (booted_) {
     SendRoutes();

@@ -81,13 +81,12 @@ void EventWriter::Add(events::Event event, bool complete) {
   Log(event);
   const uint64_t number = next_number_++;
   if (!complete) {
-    logs_.Flush([this, number, worker = event.worker, instance = event.instance,
-                 alive = std::weak_ptr(alive_), &logs = logs_, &loop = loop_] {
-      loop.Post([this, number, alive,
-                 tail = logs.RecentErrors(worker, instance)]() mutable {
-        if (!alive.expired()) Complete(number, std::move(tail));
-      });
-    });
+    logs_.RecentErrorsAfterFlush(
+        loop_, event.worker, event.instance, kTailPatience,
+        [this, number,
+         alive = std::weak_ptr(alive_)](std::vector<std::string> tail) {
+          if (!alive.expired()) Complete(number, std::move(tail));
+        });
   }
   waiting_.push_back({number, std::move(event), complete});
   Release();
@@ -108,15 +107,6 @@ void EventWriter::Release() {
     events_.Append(std::move(waiting_.front().event));
     waiting_.pop_front();
   }
-  if (waiting_.empty()) {
-    loop_.Cancel(std::exchange(timer_, kNoTimer));
-    return;
-  }
-  if (timer_ != kNoTimer) return;
-  timer_ = loop_.RunAfter(kTailPatience, [this] {
-    timer_ = kNoTimer;
-    Flush();
-  });
 }
 
 void EventWriter::Flush() {

@@ -25,7 +25,6 @@
 #include "agent/supervisor/process_exit.h"
 #include "agent/supervisor/transition_table.h"
 #include "base/os/event_loop.h"
-#include "base/os/timers.h"
 
 namespace apm::agent {
 
@@ -78,7 +77,6 @@ class EventWriter {
   events::EventLog& events_;
   std::deque<Waiting> waiting_;  // In the order of the facts.
   uint64_t next_number_ = 0;
-  TimerId timer_ = kNoTimer;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

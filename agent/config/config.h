@@ -39,6 +39,18 @@ enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };
 
 std::string_view RestartPolicyName(RestartPolicy policy);  // "on-failure"
 
+// log ...; of a worker
+struct LogConfig {
+  bool json = false;                        // Else text.
+  uint64_t max_bytes = uint64_t{20} << 20;  // Of one file.
+  absl::Duration max_age = absl::InfiniteDuration();
+  int keep = 5;            // Rotated files.
+  uint64_t max_lines = 0;  // In each `lines_per`; 0: no limit.
+  absl::Duration lines_per;
+
+  bool operator==(const LogConfig&) const = default;
+};
+
 // worker { }
 struct WorkerConfig {
   std::string name;
@@ -55,6 +67,7 @@ struct WorkerConfig {
   std::vector<std::string> trusted;  // "10.0.0.0/8", "::1/128", "unix".
   mode_t socket_mode = 0660;
   bool access_log = false;
+  LogConfig log;
   std::string user;   // Empty: not given.
   std::string group;  // Empty: the user's.
 

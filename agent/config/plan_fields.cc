@@ -109,7 +109,7 @@ Differences Comparison::Run() && {
   // change of it asks for.
   const auto& [name, exec, params, path, env, listeners, instances, restart,
                stop_signal, stop_timeout, trust_proxy, trusted, socket_mode,
-               access_log, user, group, source] = after_;
+               access_log, log, user, group, source] = after_;
   ChangeSteps& steps = result_.steps;
 
   // What a process learns at its start. `|=`, for each has words to add.
@@ -145,6 +145,7 @@ Differences Comparison::Run() && {
   Value("trust_proxy", before_.trust_proxy, trust_proxy);
   List("trusted", Sorted(before_.trusted), Sorted(trusted));
   Value("access_log", before_.access_log, access_log);
+  if (before_.log != log) result_.fields.push_back("log");
   return std::move(result_);
 }
 

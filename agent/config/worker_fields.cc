@@ -14,6 +14,7 @@
 #include <absl/status/statusor.h>
 #include <absl/strings/str_format.h>
 
+#include "agent/config/log_options.h"
 #include "agent/config/names.h"
 #include "agent/config/paths.h"
 #include "agent/config/quantity.h"
@@ -49,6 +50,7 @@ class Builder {
     SetTrust();
     SetSocketMode();
     SetAccessLog();
+    SetLog();
     SetUser("user", fields_.user, worker_.user);
     SetUser("group", fields_.group, worker_.group);
     return std::move(worker_);
@@ -288,6 +290,17 @@ class Builder {
     } else {
       BadValue("access_log", text, "use on or off");
     }
+  }
+
+  void SetLog() {
+    const size_t before = problems_.size();
+    LogConfig log = ReadLogOptions(
+        fields_.log,
+        [this](size_t index, std::string message, std::string hint) {
+          Problem("log", index, std::move(message), std::move(hint));
+        });
+    // All or nothing, as for any other directive.
+    if (problems_.size() == before) worker_.log = log;
   }
 
   void SetUser(std::string_view field, const std::string& text,

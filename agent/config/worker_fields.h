@@ -33,8 +33,9 @@ struct WorkerFields {
   std::string stop_timeout;  // "10s"
   std::string trust_proxy;   // "true", "false"
   std::vector<std::string> trusted;
-  std::string socket_mode;  // "0660"
-  std::string access_log;   // "on", "off"
+  std::string socket_mode;       // "0660"
+  std::string access_log;        // "on", "off"
+  std::vector<std::string> log;  // "rotate", "size=20M", "format", "json"
   std::string user;
   std::string group;
 };

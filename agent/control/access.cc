@@ -33,6 +33,7 @@ Role RequiredRole(Method method) {
     case Method::kReloadWorker:
     case Method::kScaleWorker:
     case Method::kReadLog:
+    case Method::kFollowLog:
     case Method::kListEvents:
     case Method::kWatchEvents:
       return Role::kOperator;

@@ -42,6 +42,7 @@ enum class Method : uint8_t {
   kScaleWorker,
   kApplyConfig,
   kReadLog,
+  kFollowLog,
   kListEvents,
   kWatchEvents,
 };

@@ -76,7 +76,7 @@ class ControlServer::Impl {
         agent_service_(gate_, api),
         worker_service_(gate_, api),
         config_service_(gate_, api),
-        log_service_(gate_, api, *disk_),
+        log_service_(gate_, api, loop, *disk_),
         event_service_(gate_, api) {}
 
   ~Impl() { Stop(absl::ZeroDuration()); }

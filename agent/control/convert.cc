@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -22,8 +23,6 @@
 
 namespace apm::control {
 namespace {
-
-constexpr uint32_t kDefaultLogLines = 100;
 
 // Of lines in one answer; the client's limit for a message is 4 MiB.
 constexpr size_t kMaxAnswerBytes = size_t{3} << 20;
@@ -264,52 +263,30 @@ absl::Status CheckScale(const v1::ScaleWorkerRequest& request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<agent::LogQuery> FromProto(const v1::ReadLogRequest& request) {
-  if (!request.stream().empty() && request.stream() != "out" &&
-      request.stream() != "err") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "unknown stream '", request.stream(), "'; write out or err"));
-  }
-  if (request.lines() > logs::kMaxReadLines) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(request.lines(), " lines are too many; ask for at most ",
-                     logs::kMaxReadLines));
-  }
-  return agent::LogQuery{
-      .name = request.name(),
-      .lines = request.lines() == 0 ? kDefaultLogLines : request.lines(),
-      .stream = request.stream(),
-      .contains = request.contains()};
-}
-
-logs::LogFilter ToFilter(const agent::LogQuery& query,
-                         const agent::LogFile& file) {
-  logs::LogFilter filter;
-  if (file.instance >= 0)
-    filter.instance = static_cast<uint32_t>(file.instance);
-  if (query.stream == "out") filter.stream = logs::Stream::kOut;
-  if (query.stream == "err") filter.stream = logs::Stream::kErr;
-  filter.contains = query.contains;
-  return filter;
+v1::LogLine ToProto(const logs::LogLine& line, const std::string& worker) {
+  v1::LogLine proto;
+  proto.set_time_unix_us(absl::ToUnixMicros(line.time));
+  proto.set_stream(std::string(logs::Name(line.stream)));
+  proto.set_instance(line.instance);
+  proto.set_text(ToUtf8(line.text));
+  proto.set_worker(worker);
+  return proto;
 }
 
 v1::ReadLogResponse ToProto(const std::vector<logs::LogLine>& lines,
                             const agent::LogFile& file) {
-  std::vector<std::string> texts(lines.size());
+  std::vector<v1::LogLine> protos(lines.size());
   size_t first = lines.size();
   for (size_t bytes = 0; first > 0; --first) {
-    texts[first - 1] = ToUtf8(lines[first - 1].text);
-    bytes += texts[first - 1].size() + kBytesBesidesText;
+    v1::LogLine& line = protos[first - 1];
+    line = ToProto(lines[first - 1], file.worker);
+    bytes += line.text().size() + file.worker.size() + kBytesBesidesText;
     if (bytes > kMaxAnswerBytes) break;
   }
   v1::ReadLogResponse proto;
   proto.set_file(ToUtf8(file.path));
   for (size_t i = first; i < lines.size(); ++i) {
-    v1::LogLine& line = *proto.add_lines();
-    line.set_time_unix_us(absl::ToUnixMicros(lines[i].time));
-    line.set_stream(std::string(logs::Name(lines[i].stream)));
-    line.set_instance(lines[i].instance);
-    line.set_text(std::move(texts[i]));
+    *proto.add_lines() = std::move(protos[i]);
   }
   return proto;
 }

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -10,7 +11,6 @@
 #include "agent/agent_api.h"
 #include "agent/config/worker_fields.h"
 #include "agent/logs/log_line.h"
-#include "agent/logs/log_reader.h"
 #include "apm/v1/agent.pb.h"
 #include "apm/v1/config.pb.h"
 #include "apm/v1/log.pb.h"
@@ -31,12 +31,7 @@ absl::StatusOr<config::WorkerFields> FromProto(const v1::WorkerConfig& config);
 // worker can have, or for the name of an instance.
 absl::Status CheckScale(const v1::ScaleWorkerRequest& request);
 
-// kInvalidArgument for a stream that does not exist or too many lines.
-absl::StatusOr<agent::LogQuery> FromProto(const v1::ReadLogRequest& request);
-
-// What of `query` is left when the file is known. REQUIRES: a valid stream.
-logs::LogFilter ToFilter(const agent::LogQuery& query,
-                         const agent::LogFile& file);
+v1::LogLine ToProto(const logs::LogLine& line, const std::string& worker);
 
 // The last of `lines` that fit into one message.
 v1::ReadLogResponse ToProto(const std::vector<logs::LogLine>& lines,

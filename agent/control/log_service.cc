@@ -1,20 +1,23 @@
 #include "agent/control/log_service.h"
 
+#include <memory>
 #include <utility>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "agent/control/convert.h"
+#include "agent/control/log_follow.h"
+#include "agent/control/log_query.h"
 #include "agent/logs/log_reader.h"
 #include "base/status/status_macros.h"
 
 namespace apm::control {
 namespace {
 
-absl::StatusOr<v1::ReadLogResponse> ReadLog(const agent::LogQuery& query,
+absl::StatusOr<v1::ReadLogResponse> ReadLog(const logs::LastLines& wanted,
                                             const agent::LogFile& file) {
-  auto lines = logs::ReadLast(file.path, query.lines, ToFilter(query, file));
+  auto lines = logs::ReadLast(file.path, wanted);
   // A worker that has printed nothing yet has no file.
   if (absl::IsNotFound(lines.status())) return ToProto({}, file);
   APM_RETURN_IF_ERROR(lines.status());
@@ -23,20 +26,38 @@ absl::StatusOr<v1::ReadLogResponse> ReadLog(const agent::LogQuery& query,
 
 }  // namespace
 
+LogService::LogService(Gate& gate, agent::AgentApi& api, EventLoop& loop,
+                       EventLoop& reader)
+    : gate_(gate),
+      api_(api),
+      reading_(std::make_shared<LogReading>(loop, reader)) {}
+
 grpc::ServerUnaryReactor* LogService::Read(grpc::CallbackServerContext* context,
                                            const v1::ReadLogRequest* request,
                                            v1::ReadLogResponse* response) {
   return gate_.Enter(
       Method::kReadLog, *context, *request, response,
-      [this](const auto& /*caller*/, const auto& wanted, const auto& call) {
-        absl::StatusOr<agent::LogQuery> query = FromProto(wanted);
-        if (!query.ok()) return call->Refuse(query.status());
-        absl::StatusOr<agent::LogFile> file = api_.FindLog(query->name);
+      [this](const auto& /*caller*/, const auto& asked, const auto& call) {
+        absl::StatusOr<logs::LastLines> wanted = LastLinesOf(asked);
+        if (!wanted.ok()) return call->Refuse(wanted.status());
+        absl::StatusOr<agent::LogFile> file = api_.FindLog(asked.name());
         if (!file.ok()) return call->Refuse(file.status());
-        disk_.Post([call, query = *std::move(query), file = *std::move(file)] {
-          if (call->waiting()) call->Answer(ReadLog(query, file));
-        });
+        if (file->instance >= 0) {
+          wanted->filter.instances = {static_cast<uint32_t>(file->instance)};
+        }
+        reading_->reader.Post(
+            [call, wanted = *std::move(wanted), file = *std::move(file)] {
+              if (call->waiting()) call->Answer(ReadLog(wanted, file));
+            });
       });
+}
+
+grpc::ServerWriteReactor<v1::FollowLogResponse>* LogService::Follow(
+    grpc::CallbackServerContext* context, const v1::FollowLogRequest* request) {
+  return gate_.EnterStream(
+      Method::kFollowLog, *context,
+      std::make_shared<LogFollow>(gate_.open_calls(), reading_, api_, *request),
+      [](LogFollow& follow) { follow.Start(); });
 }
 
 }  // namespace apm::control

@@ -2,11 +2,14 @@
 
 #pragma once
 
+#include <memory>
+
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "agent/agent_api.h"
 #include "agent/control/gate.h"
+#include "agent/control/log_follow.h"
 #include "apm/v1/log.grpc.pb.h"
 #include "base/os/event_loop.h"
 
@@ -14,19 +17,23 @@ namespace apm::control {
 
 class LogService final : public v1::LogService::CallbackService {
  public:
-  // `disk` is the loop of a thread that may block on files; it outlives the
-  // service.
-  LogService(Gate& gate, agent::AgentApi& api, EventLoop& disk)
-      : gate_(gate), api_(api), disk_(disk) {}
+  // `loop` is the agent's, `reader` that of a thread that may block on files;
+  // both outlive gRPC's calls.
+  LogService(Gate& gate, agent::AgentApi& api, EventLoop& loop,
+             EventLoop& reader);
 
   grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context,
                                  const v1::ReadLogRequest* request,
                                  v1::ReadLogResponse* response) override;
 
+  grpc::ServerWriteReactor<v1::FollowLogResponse>* Follow(
+      grpc::CallbackServerContext* context,
+      const v1::FollowLogRequest* request) override;
+
  private:
   Gate& gate_;
   agent::AgentApi& api_;
-  EventLoop& disk_;
+  const std::shared_ptr<LogReading> reading_;  // Of us and of the calls.
 };
 
 }  // namespace apm::control

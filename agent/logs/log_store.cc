@@ -35,9 +35,10 @@ absl::StatusOr<std::unique_ptr<LogStore>> LogStore::Create(
 
 LogStore::LogStore(std::string folder, std::unique_ptr<EventLoop> loop,
                    WriteFunction write)
-    : loop_(std::move(loop)),
+    : feed_(std::make_shared<LogFeed>()),
+      loop_(std::move(loop)),
       collector_(std::make_unique<LogCollector>(*loop_, std::move(folder),
-                                                std::move(write))),
+                                                std::move(write), feed_)),
       thread_([this] {
         pthread_setname_np(pthread_self(), "apm-logs");
         loop_->Run();
@@ -45,18 +46,24 @@ LogStore::LogStore(std::string folder, std::unique_ptr<EventLoop> loop,
 
 LogStore::~LogStore() {
   loop_->Post([this] {
-    collector_->Flush();
+    collector_->FlushAll();
     loop_->Stop();
   });
   thread_.join();
 }
 
+void LogStore::Configure(std::string worker, LogPolicy policy) {
+  loop_->Post([this, worker = std::move(worker), policy] {
+    collector_->Configure(worker, policy);
+  });
+}
+
 void LogStore::AddStream(std::string worker, uint32_t instance, Stream stream,
-                         UniqueFd read_end) {
+                         UniqueFd read_end, Origin origin) {
   // A std::function has to be copyable, and a descriptor is not.
   auto fd = std::make_shared<UniqueFd>(std::move(read_end));
-  loop_->Post([this, worker = std::move(worker), instance, stream, fd] {
-    collector_->AddStream(worker, instance, stream, std::move(*fd));
+  loop_->Post([this, worker = std::move(worker), instance, stream, fd, origin] {
+    collector_->AddStream(worker, instance, stream, std::move(*fd), origin);
   });
 }
 
@@ -67,7 +74,7 @@ void LogStore::RemoveWorker(std::string worker) {
 
 void LogStore::Flush(std::function<void()> done) {
   loop_->Post([this, done = std::move(done)] {
-    collector_->Flush();
+    collector_->FlushAll();
     done();
   });
 }
@@ -75,6 +82,35 @@ void LogStore::Flush(std::function<void()> done) {
 std::vector<std::string> LogStore::RecentErrors(std::string_view worker,
                                                 uint32_t instance) const {
   return collector_->RecentErrors(worker, instance);
+}
+
+void LogStore::RecentErrorsAfterFlush(
+    EventLoop& loop, std::string worker, uint32_t instance,
+    absl::Duration limit, std::function<void(std::vector<std::string>)> done) {
+  // Whoever comes first, the log thread's answer or the timer, answers.
+  struct Question {
+    std::string worker;
+    uint32_t instance;
+    std::function<void(std::vector<std::string>)> done;  // Null: answered.
+    TimerId timer = kNoTimer;
+  };
+  auto question = std::make_shared<Question>(
+      Question{std::move(worker), instance, std::move(done)});
+  const auto answer = [question, &loop](std::vector<std::string> errors) {
+    if (!question->done) return;
+    loop.Cancel(question->timer);
+    std::exchange(question->done, nullptr)(std::move(errors));
+  };
+  question->timer = loop.RunAfter(limit, [this, question, answer] {
+    answer(RecentErrors(question->worker, question->instance));
+  });
+  loop_->Post([this, question, answer, &loop] {
+    collector_->Flush(question->worker);
+    loop.Post(
+        [answer, errors = RecentErrors(question->worker, question->instance)] {
+          answer(errors);
+        });
+  });
 }
 
 LogStats LogStore::Stats() const { return collector_->Stats(); }

@@ -162,6 +162,31 @@ mode_t ToMode(const json& value) {
   throw Unreadable(absl::StrFormat("'%s' is no file mode", text));
 }
 
+json FromLog(const config::LogConfig& log) {
+  const auto& [as_json, max_bytes, max_age, keep, max_lines, lines_per] = log;
+  return {{"format", as_json ? "json" : "text"},
+          {"rotate_size", max_bytes},
+          {"rotate_age", absl::FormatDuration(max_age)},
+          {"rotate_keep", keep},
+          {"rate_lines", max_lines},
+          {"rate_per", absl::FormatDuration(lines_per)}};
+}
+
+config::LogConfig ToLog(const json& object) {
+  config::LogConfig log;
+  log.json = object.value("format", "text") == "json";
+  log.max_bytes = object.value("rotate_size", log.max_bytes);
+  log.keep = object.value("rotate_keep", log.keep);
+  log.max_lines = object.value("rate_lines", log.max_lines);
+  if (object.contains("rotate_age")) {
+    log.max_age = ToDuration(object.at("rotate_age"));
+  }
+  if (object.contains("rate_per")) {
+    log.lines_per = ToDuration(object.at("rate_per"));
+  }
+  return log;
+}
+
 WorkerConfig::Source ToSource(const json& object) {
   WorkerConfig::Source source;
   source.file = ToString(object.at("file"));
@@ -188,7 +213,7 @@ WorkerConfig ToDefinition(const json& object) {
   };
   auto& [name, exec, params, path, env, listeners, instances, restart,
          stop_signal, stop_timeout, trust_proxy, trusted, socket_mode,
-         access_log, user, group, source] = definition;
+         access_log, log, user, group, source] = definition;
   read("name", name, ToString);
   read("exec", exec, ToString);
   read("params", params, ToStrings);
@@ -203,6 +228,7 @@ WorkerConfig ToDefinition(const json& object) {
   read("trusted", trusted, ToStrings);
   read("socket_mode", socket_mode, ToMode);
   read("access_log", access_log, To<bool>);
+  read("log", log, ToLog);
   read("user", user, ToString);
   read("group", group, ToString);
   read("source", source, ToSource);
@@ -216,7 +242,7 @@ std::string EncodeDefinition(const WorkerConfig& definition) {
   // compiling: nothing can be forgotten.
   const auto& [name, exec, params, path, env, listeners, instances, restart,
                stop_signal, stop_timeout, trust_proxy, trusted, socket_mode,
-               access_log, user, group, source] = definition;
+               access_log, log, user, group, source] = definition;
   const json object = {
       {"name", FromString(name)},
       {"exec", FromString(exec)},
@@ -232,6 +258,7 @@ std::string EncodeDefinition(const WorkerConfig& definition) {
       {"trusted", FromStrings(trusted)},
       {"socket_mode", absl::StrFormat("%04o", socket_mode)},
       {"access_log", access_log},
+      {"log", FromLog(log)},
       {"user", FromString(user)},
       {"group", FromString(group)},
       {"source", {{"file", FromString(source.file)}, {"line", source.line}}},

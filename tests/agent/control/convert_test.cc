@@ -183,39 +183,23 @@ TEST(ConvertWorkerTest, TellsWhatCommandsChangedAndWhatIsNotStored) {
   EXPECT_THAT(worker.warnings(), ElementsAre("the disk is full"));
 }
 
-v1::ReadLogRequest Lines(uint32_t lines) {
-  v1::ReadLogRequest request;
-  request.set_lines(lines);
-  return request;
-}
-
-TEST(ConvertLogTest, ReadsAHundredLinesUnlessToldAndTenThousandAtMost) {
-  EXPECT_EQ(FromProto(Lines(0))->lines, 100U);
-  EXPECT_THAT(FromProto(Lines(10'000)), IsOk());
-  EXPECT_THAT(FromProto(Lines(10'001)),
-              StatusIs(absl::StatusCode::kInvalidArgument));
-}
-
-TEST(ConvertLogTest, RefusesAStreamThatDoesNotExist) {
-  v1::ReadLogRequest request;
-  request.set_stream("error");
-  EXPECT_THAT(FromProto(request), StatusIs(absl::StatusCode::kInvalidArgument));
-}
-
 TEST(ConvertLogTest, ALogThatIsTooLongForAMessageKeepsItsEnd) {
   std::vector<logs::LogLine> lines(100);
   for (logs::LogLine& line : lines) {
     line.text = std::string(logs::kMaxLineBytes, 'x');
   }
   lines.back().text = "the end";
-  const v1::ReadLogResponse response = ToProto(lines, {.path = "/log"});
+  const v1::ReadLogResponse response =
+      ToProto(lines, {.worker = "web", .path = "/log"});
   EXPECT_LT(response.ByteSizeLong(), size_t{4} << 20);
   EXPECT_GT(response.lines_size(), 40);
   EXPECT_EQ(response.lines(response.lines_size() - 1).text(), "the end");
+  EXPECT_EQ(response.lines(0).worker(), "web");
 }
 
 TEST(ConvertLogTest, NoLinesIsAnAnswer) {
-  const v1::ReadLogResponse response = ToProto({}, {.path = "/log"});
+  const v1::ReadLogResponse response =
+      ToProto(std::vector<logs::LogLine>(), {.worker = "web", .path = "/log"});
   EXPECT_THAT(response.lines(), IsEmpty());
   EXPECT_EQ(response.file(), "/log");
 }

@@ -195,7 +195,9 @@ void FakeAgentApi::UpgradeKeeper(ApiCallback<agent::UpgradeReport> done) {
 absl::StatusOr<agent::LogFile> FakeAgentApi::FindLog(std::string_view name) {
   auto view = Get(name);
   if (!view.ok()) return view.status();
-  agent::LogFile file{.path = log_path};
+  const std::string worker = WorkerOf(name);
+  agent::LogFile file{.worker = worker,
+                      .path = log_store ? log_store->Path(worker) : log_path};
   const size_t slash = name.find('/');
   if (slash != std::string_view::npos) {
     file.instance = atoi(std::string(name.substr(slash + 1)).c_str());

@@ -22,6 +22,7 @@
 
 #include "agent/agent_api.h"
 #include "agent/events/event_log.h"
+#include "agent/logs/log_store.h"
 
 namespace apm::testing {
 
@@ -50,6 +51,7 @@ class FakeAgentApi final : public agent::AgentApi {
                    agent::ApiCallback<agent::ApplyReport> done) override;
   void UpgradeKeeper(agent::ApiCallback<agent::UpgradeReport> done) override;
   absl::StatusOr<agent::LogFile> FindLog(std::string_view name) override;
+  logs::LogStore& logs() override { return *log_store; }
   events::EventLog& events() override { return *event_log; }
   void Shutdown(agent::ApiCallback<agent::ShutdownReport> done) override;
 
@@ -63,6 +65,8 @@ class FakeAgentApi final : public agent::AgentApi {
   std::function<absl::StatusOr<agent::ApplyReport>(bool prune, bool dry_run)>
       apply = [](bool, bool) { return agent::ApplyReport(); };
   agent::UpgradeReport upgrade_report;
+  // What logs() answers with; FindLog says log_path while there is none.
+  std::unique_ptr<logs::LogStore> log_store;
   std::function<void()> on_shutdown = [] {};  // After the answer.
   agent::Caller last_creator;
   // Every verb that succeeds adds a "worker.state".

@@ -32,7 +32,7 @@ class LogReaderTest : public ::testing::Test {
     time_ += absl::Microseconds(1);
   }
   std::vector<std::string> Last(size_t count, const LogFilter& filter = {}) {
-    const auto lines = ReadLast(path_, count, filter);
+    const auto lines = ReadLast(path_, {.count = count, .filter = filter});
     EXPECT_THAT(lines, IsOk());
     std::vector<std::string> texts;
     for (const LogLine& line : *lines) texts.push_back(line.text);
@@ -62,10 +62,11 @@ TEST_F(LogReaderTest, FiltersByStreamInstanceAndText) {
   Line(Stream::kErr, 1, "error: world");
   EXPECT_THAT(Last(9, {.stream = Stream::kErr}),
               ElementsAre("error: hello", "error: world"));
-  EXPECT_THAT(Last(9, {.instance = 0}), ElementsAre("hello", "error: hello"));
+  EXPECT_THAT(Last(9, {.instances = {0}}),
+              ElementsAre("hello", "error: hello"));
   EXPECT_THAT(Last(9, {.contains = "hello"}),
               ElementsAre("hello", "error: hello"));
-  EXPECT_THAT(Last(1, {.instance = 0, .stream = Stream::kOut}),
+  EXPECT_THAT(Last(1, {.instances = {0}, .stream = Stream::kOut}),
               ElementsAre("hello"));
 }
 
@@ -144,13 +145,61 @@ TEST_F(LogReaderTest, ReturnsAtMostItsBytes) {
   EXPECT_EQ(Last(1'000).size(), fit);
 }
 
+TEST_F(LogReaderTest, GoesOnIntoRotatedFiles) {
+  for (const char* text : {"one", "two"}) Line(Stream::kOut, 0, text);
+  std::filesystem::rename(path_, path_ + ".2");
+  Line(Stream::kOut, 0, "three");
+  std::filesystem::rename(path_, path_ + ".1");
+  Line(Stream::kOut, 0, "four");
+  EXPECT_THAT(Last(3), ElementsAre("two", "three", "four"));
+  EXPECT_THAT(Last(9), ElementsAre("one", "two", "three", "four"));
+}
+
+TEST_F(LogReaderTest, ANameThatARotationLeftEmptyHidesNothing) {
+  Line(Stream::kOut, 0, "one");
+  std::filesystem::rename(path_, path_ + ".1");
+  EXPECT_THAT(Last(9), ElementsAre("one"));
+  std::filesystem::rename(path_ + ".1", path_ + ".2");
+  Line(Stream::kOut, 0, "two");
+  EXPECT_THAT(Last(9), ElementsAre("one", "two"));
+}
+
+TEST_F(LogReaderTest, StartsAtATime) {
+  const absl::Time start = time_;
+  for (const char* text : {"one", "two"}) Line(Stream::kOut, 0, text);
+  std::filesystem::rename(path_, path_ + ".1");
+  Line(Stream::kOut, 0, "three");
+  const auto lines =
+      ReadLast(path_, {.count = 9, .since = start + absl::Microseconds(1)});
+  ASSERT_THAT(lines, IsOk());
+  ASSERT_EQ(lines->size(), 2U);
+  EXPECT_EQ(lines->front().text, "two");
+}
+
+TEST_F(LogReaderTest, MatchesTheTextAlone) {
+  Line(Stream::kErr, 0, "hello");
+  EXPECT_THAT(
+      Last(9,
+           {.matches = [](std::string_view text) { return text == "hello"; }}),
+      ElementsAre("hello"));
+}
+
+TEST_F(LogReaderTest, ReadsBothFormats) {
+  const LogLine line{time_, Stream::kErr, 1, "a \"b\""};
+  Write(FormatLine(line, LineFormat::kJson));
+  Line(Stream::kOut, 0, "two");
+  EXPECT_THAT(Last(9), ElementsAre("a \"b\"", "two"));
+  EXPECT_THAT(Last(9, {.contains = "\"b"}), ElementsAre("a \"b\""));
+}
+
 TEST_F(LogReaderTest, AMissingFileIsNotFound) {
-  EXPECT_THAT(ReadLast(path_, 1, {}), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(ReadLast(path_, {.count = 1}),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(LogReaderTest, AFolderIsNoLog) {
   std::filesystem::create_directory(path_);
-  EXPECT_THAT(ReadLast(path_, 1, {}),
+  EXPECT_THAT(ReadLast(path_, {.count = 1}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 

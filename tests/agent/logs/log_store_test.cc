@@ -21,7 +21,9 @@
 #include <gtest/gtest.h>
 
 #include "agent/logs/log_collector.h"
+#include "agent/logs/log_policy.h"
 #include "agent/logs/log_reader.h"
+#include "base/os/event_loop.h"
 #include "base/os/unique_fd.h"
 #include "tests/agent/logs/temp_folder.h"
 #include "tests/testing/status_matchers.h"
@@ -58,7 +60,7 @@ class LogStoreTest : public ::testing::Test {
   }
   std::vector<std::string> Lines(const std::string& worker) {
     Flush();
-    const auto lines = ReadLast(store_->Path(worker), kMaxReadLines, {});
+    const auto lines = ReadLast(store_->Path(worker), {.count = kMaxReadLines});
     std::vector<std::string> texts;
     if (!lines.ok()) return texts;
     for (const LogLine& line : *lines) {
@@ -173,7 +175,10 @@ TEST_F(LogStoreTest, AFullDiskDropsAndCountsAndKeepsReading) {
   EXPECT_EQ(store_->Stats("web").dropped_lines, 1000U);
   disk_full_ = false;
   Print(out, "space again\n");
-  EXPECT_THAT(Lines("web"), ElementsAre("out 0 space again"));
+  EXPECT_THAT(
+      Lines("web"),
+      ElementsAre("err 0 [apm] 1000 lines dropped: No space left on device",
+                  "out 0 space again"));
   EXPECT_EQ(store_->Stats().lines, 1U);
 }
 
@@ -234,6 +239,104 @@ TEST_F(LogStoreTest, AWorkerThatComesBackAppends) {
   store_->RemoveWorker("web");
   Print(Open("web", 0, Stream::kOut), "two\n");
   EXPECT_THAT(Lines("web"), ElementsAre("out 0 one", "out 0 two"));
+}
+
+TEST_F(LogStoreTest, AnAdoptedStreamEndsWithItsWriterThoughAnotherHoldsIt) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd write_end(ends[1]);
+  const UniqueFd of_the_keeper(fcntl(ends[0], F_DUPFD_CLOEXEC, 0));
+  store_->AddStream("web", 0, Stream::kErr, UniqueFd(ends[0]),
+                    Origin::kAdopted);
+  Print(write_end, "last words");
+  write_end.Reset();
+  EXPECT_THAT(Lines("web"), ElementsAre("err 0 last words"));
+}
+
+TEST_F(LogStoreTest, AnAdoptedInstanceKeepsTheErrorsOfBefore) {
+  Print(Open("web", 0, Stream::kErr), "of zero\n");
+  Print(Open("web", 1, Stream::kErr), "of one\n");
+  Print(Open("web", 1, Stream::kOut), "no error\n");
+  store_ = LogStore::Create(folder_).value();  // Another agent.
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd write_end(ends[1]);
+  store_->AddStream("web", 1, Stream::kErr, UniqueFd(ends[0]),
+                    Origin::kAdopted);
+  Print(write_end, "and then\n");
+  Flush();
+  EXPECT_THAT(store_->RecentErrors("web", 1),
+              ElementsAre("of one", "and then"));
+  EXPECT_THAT(store_->RecentErrors("web", 0), IsEmpty());
+}
+
+TEST_F(LogStoreTest, TheLastErrorsOfADeadProcessAreComplete) {
+  const auto loop = EventLoop::Create().value();
+  Print(Open("web", 0, Stream::kErr), "first\nlast words");
+  std::vector<std::string> errors;
+  store_->RecentErrorsAfterFlush(*loop, "web", 0, absl::Minutes(1),
+                                 [&](std::vector<std::string> lines) {
+                                   errors = std::move(lines);
+                                   loop->Stop();
+                                 });
+  loop->Run();
+  EXPECT_THAT(errors, ElementsAre("first", "last words"));
+}
+
+TEST_F(LogStoreTest, ALogThreadThatHangsCostsTheLastErrorsNotTheAnswer) {
+  std::promise<void> disk_is_back;
+  store_->Flush([&] { disk_is_back.get_future().wait(); });
+  const auto loop = EventLoop::Create().value();
+  int answers = 0;
+  store_->RecentErrorsAfterFlush(*loop, "web", 0, absl::Milliseconds(1),
+                                 [&](const std::vector<std::string>& lines) {
+                                   EXPECT_THAT(lines, IsEmpty());
+                                   ++answers;
+                                   loop->Stop();
+                                 });
+  loop->Run();
+  disk_is_back.set_value();
+  Flush();
+  loop->RunOnce(absl::ZeroDuration());  // The late answer.
+  EXPECT_EQ(answers, 1);
+}
+
+TEST_F(LogStoreTest, APolicyChangesTheFormatFromThenOn) {
+  const UniqueFd out = Open("web", 0, Stream::kOut);
+  Print(out, "one\n");
+  Flush();
+  store_->Configure("web", {.format = LineFormat::kJson});
+  Flush();
+  Print(out, "two\n");
+  EXPECT_THAT(Lines("web"), ElementsAre("out 0 one", "out 0 two"));
+  EXPECT_THAT(Contents(store_->Path("web")),
+              ::testing::EndsWith("\"text\":\"two\"}\n"));
+}
+
+TEST_F(LogStoreTest, DroppedLinesAreReportedThoughNoMoreCome) {
+  store_->Configure("web",
+                    {.rate = {.lines = 2, .per = absl::Milliseconds(1)}});
+  Flush();
+  Print(Open("web", 0, Stream::kOut), "1\n2\n3\n4\n5\n");
+  std::vector<std::string> lines;
+  while (lines.size() < 3) lines = Lines("web");
+  EXPECT_THAT(lines,
+              ElementsAre("out 0 1", "out 0 2",
+                          "err 0 [apm] 3 lines dropped: more than 2 in 1ms"));
+  EXPECT_EQ(store_->Stats("web").dropped_lines, 3U);
+}
+
+TEST_F(LogStoreTest, AWorkerThatNeverStopsPrintingHoldsUpNoOther) {
+  const UniqueFd quiet = Open("quiet", 0, Stream::kOut);
+  std::atomic<bool> stop{false};
+  std::thread flood([&stop, fd = Open("flood", 0, Stream::kOut)] {
+    const std::string block(60'000, '\n');
+    while (!stop) Print(fd, block);
+  });
+  Print(quiet, "hello\n");
+  while (store_->Stats("quiet").lines == 0) std::this_thread::yield();
+  stop = true;
+  flood.join();
 }
 
 TEST_F(LogStoreTest, ItsEndWritesWhatIsInThePipes) {
