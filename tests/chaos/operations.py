@@ -63,6 +63,19 @@ class Boot(Operation):
         return DONE if ready(now.get("web"), 2) and ready(now.get("other"), 1) else None
 
 
+class BootAfterCrash(Boot):
+    """The next start of a daemon that was killed whole; a worker without pipes does not notice."""
+
+    def prepare(self, world):
+        world.configure(world.block("web", 2), world.block("other", 1),
+                        f"worker {{ name left; exec sleep; params 1000000; env {world.mark_variable} {world.mark}; }}\n")
+        world.boot()
+        world.kill_daemon()
+
+    def state(self, before, now):
+        return super().state(before, now) if ready(now.get("left"), 1) else None
+
+
 class Run(Operation):
     command = ("run", "extra")
     repeat_may_refuse = True
@@ -178,7 +191,7 @@ class Crash(Operation):
         os.kill(pids(world.settle()["web"])[0], signal.SIGKILL)
 
     def state(self, before, now):
-        return DONE if ready(now["web"], 2) else None
+        return DONE if ready(now["web"], 2) and pids(now["web"])[0] != pids(before["web"])[0] else None
 
     def untouched(self, before):
         return processes_of(before, "other") | {("web", 1): pids(before["web"])[1]}
@@ -192,8 +205,14 @@ class KillService(Operation):
         self.kills = program
 
     def act(self, world):
-        field = self.kills.removeprefix("apm-") + "_pid"
-        os.kill(int(world.status()[field]), signal.SIGKILL)
+        victim = self.pid(world)
+        os.kill(victim, signal.SIGKILL)
+        world.agent.wait_for(lambda: self.pid(world) not in (0, victim), f"the next {self.kills}")
+
+    def pid(self, world):
+        """0 while there is none, or nobody says."""
+        answer = world.ctl("status", "--output", "json")
+        return int(answer.json.get(self.kills.removeprefix("apm-") + "_pid", 0)) if answer.code == 0 else 0
 
     def state(self, before, now):
         return DONE if ready(now["web"], 2) else None
@@ -218,6 +237,12 @@ class Shutdown(Operation):
     command = ("kill",)
     survives = False
 
+    def state(self, before, now):
+        return NOT_DONE if ready(now["web"], 2) and ready(now["other"], 1) else None
+
+    def untouched(self, before):
+        return {}  # What had been stopped already has been started again.
+
 
 def processes_of(listing, *names):
     return {(name, instance.get("index", 0)): pid_of(instance)
@@ -226,6 +251,7 @@ def processes_of(listing, *names):
 
 OPERATIONS = [
     Boot("boot"),
+    BootAfterCrash("boot after a crash"),
     Run("run"),
     Start("start"),
     Stop("stop"),

@@ -285,5 +285,5 @@ def lasting(agent):
     """What a reboot must not change."""
     return {name: {"state": worker["state"], "id": worker["id"], "source": worker["source"],
                    "overlays": worker.get("overlays", []),
-                   "instances": [instance["id"] for instance in worker["instances"]]}
+                   "instances": [instance.get("id", 0) for instance in worker["instances"]]}
             for name, worker in agent.workers().items()}

@@ -40,13 +40,14 @@ def dry_run(operation):
     """How often the operation visits each point, in order of the first visit; None if there is no such command."""
     with World() as world:
         operation.prepare(world)
+        before = world.settle() if world.agent.keeper else {}
         world.board.trace()
         answer = operation.act(world)
         if answer is not None and answer.code == 2:  # An apmctl that does not know it.
             return None
         assert answer is None or answer.code == 0, f"{operation.name}: {answer}"
         if operation.survives:
-            world.settle()
+            world.settle(lambda listing: operation.state(before, listing) == DONE)
         else:
             world.agent.wait_for(world.keeper_ended, "the keeper's end")
         return world.board.stop_trace()
@@ -84,7 +85,7 @@ def _walk(step, world, outcome):
             outcome.state = DONE
             outcome.problems += _left_behind(world)
             return
-        now = world.settle()
+        now = world.settle(lambda listing: operation.state(before, listing))
         if load is not None:
             load.wait_for(5)
     _judge(step, world, outcome, before, now, answer)
@@ -118,14 +119,9 @@ def _left_behind(world):
 
 def _judge(step, world, outcome, before, now, answer):
     operation = step.operation
-    if operation.survives:
-        outcome.state = operation.state(before, now) or "neither done nor not done"
-        if outcome.state.startswith("neither"):
-            outcome.problems.append(f"{outcome.state}: {_describe(now)}")
-        if answer is not None and answer.code == 0 and outcome.state == NOT_DONE:
-            outcome.problems.append("the command said done, and it is not")
-    else:
-        outcome.state = NOT_DONE
+    outcome.state = operation.state(before, now)
+    if answer is not None and answer.code == 0 and outcome.state == NOT_DONE:
+        outcome.problems.append("the command said done, and it is not")
     outcome.problems += world.unanswering(now)
     if not before:
         return
@@ -149,12 +145,7 @@ def _repeat(step, world, outcome, before):
         world.agent.wait_for(world.keeper_ended, "the end of the daemon")
         outcome.problems += _left_behind(world)
         return
-    if operation.state(before, world.settle()) != DONE:
-        outcome.problems.append("repeated, it is still not done")
-
-
-def _describe(listing):
-    return "; ".join(f"{name} {worker['state']} x{len(worker['instances'])}" for name, worker in listing.items())
+    world.settle(lambda listing: operation.state(before, listing) == DONE)
 
 
 def _last_line(text):

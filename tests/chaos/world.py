@@ -6,10 +6,11 @@ not, and which answers a light load all the time.
 
 import os
 import pathlib
+import signal
 
 import processes
 from faults import VARIABLE, Board
-from harness import DEADLINE, Agent
+from harness import Agent
 from load import Load
 
 BUILD = pathlib.Path(os.environ.get("APM_BIN_DIR", pathlib.Path(__file__).resolve().parents[2] / "build/release/bin")).parent
@@ -17,9 +18,12 @@ CHAOS_BIN = BUILD / "chaos/bin"
 WALK_WORKER = BUILD / "tests/walk_worker"
 
 RESTING = {"ready", "stopped"}
+PATIENCE = 15.0  # Seconds. A start and a stop take milliseconds here.
 
 
 class World:
+    mark_variable = processes.MARK
+
     def __init__(self):
         self.mark = processes.new_mark()
         self.agent = Agent(bin_dir=CHAOS_BIN)
@@ -47,6 +51,16 @@ class World:
     def boot(self):
         self.agent.start()
         self.settle()
+
+    def kill_daemon(self):
+        """Keeper, agent and proxy, before one can see another's end."""
+        status = self.status()
+        victims = [int(status[field]) for field in ("keeper_pid", "agent_pid", "proxy_pid")]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in victims:
+                os.kill(pid, number)
+        self.agent.keeper.wait()
+        self.agent.keeper = None
 
     def ctl(self, *args):
         return self.agent.ctl(*args, check=False)
@@ -94,21 +108,23 @@ class World:
                     return f"{what} is {instance['state']} with pid {pid_of(instance)}"
         return ", ".join(sorted(f"stray process {stray}" for stray in self.strays(listing)))
 
-    def settle(self):
-        """The listing at rest; AssertionError with the reason if there is no rest."""
+    def settle(self, arrived=lambda listing: True):
+        """The listing at rest, and where `arrived` wants it; AssertionError with the reason if it never is."""
         last = [None, "never asked"]
 
         def at_rest():
             assert not self.keeper_ended(), "the keeper has ended"
             last[0] = self.listing()
             last[1] = self.unsettled(last[0])
-            return not last[1]
+            return not last[1] and arrived(last[0])
 
         try:
-            self.agent.wait_for(at_rest, "rest")
+            self.agent.wait_for(at_rest, "rest", within=PATIENCE)
         except AssertionError as error:
-            reason = "the keeper has ended" if self.keeper_ended() else f"no rest within {DEADLINE:.0f} s: {last[1]}"
-            raise AssertionError(reason) from error
+            if self.keeper_ended():
+                raise
+            reason = last[1] or "at rest, but neither done nor not done"
+            raise AssertionError(f"after {PATIENCE:.0f} s: {reason}; {describe(last[0])}") from error
         return last[0]
 
     def unanswering(self, listing):
@@ -124,6 +140,12 @@ class World:
                     waiting.discard(int(body))
             missing += [f"{name}: pid {pid} answers nothing" for pid in waiting]
         return missing
+
+
+def describe(listing):
+    return "; ".join(f"{name} {worker['state']}: " + ", ".join(
+        f"{instance['state']} {pid_of(instance)}" for instance in worker["instances"])
+        for name, worker in (listing or {}).items()) or "no workers"
 
 
 def pid_of(instance):
