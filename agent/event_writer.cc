@@ -80,16 +80,16 @@ void EventWriter::Add(events::Event event, bool complete) {
   event.time = absl::Now();
   Log(event);
   const uint64_t number = next_number_++;
-  if (!complete) {
-    logs_.RecentErrorsAfterFlush(
-        loop_, event.worker, event.instance, kTailPatience,
-        [this, number,
-         alive = std::weak_ptr(alive_)](std::vector<std::string> tail) {
-          if (!alive.expired()) Complete(number, std::move(tail));
-        });
-  }
+  const std::string worker = event.worker;
+  const uint32_t instance = event.instance;
   waiting_.push_back({number, std::move(event), complete});
-  Release();
+  if (complete) return Release();
+  logs_.RecentErrorsAfterFlush(loop_, worker, instance, kTailPatience,
+                               [this, number, alive = std::weak_ptr(alive_)](
+                                   std::vector<std::string> tail) {
+                                 if (!alive.expired())
+                                   Complete(number, std::move(tail));
+                               });
 }
 
 void EventWriter::Complete(uint64_t number, std::vector<std::string> tail) {

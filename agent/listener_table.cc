@@ -21,11 +21,12 @@
 namespace apm::agent {
 namespace {
 
-// By what was configured, not by what was bound: an address with port 0 finds
-// its socket again.
+// By the place as it was configured: an address with port 0 finds its socket
+// again, and one that serves other protocols from now on keeps it.
 std::string StoredName(const WorkerRecord& record,
                        const config::ListenAddress& address) {
-  return absl::StrCat("listener:", record.config().name, ":", address.text);
+  return absl::StrCat("listener:", record.name(), ":",
+                      config::FormatAddress(address));
 }
 
 listeners::BindOptions OptionsFor(const WorkerRecord& record) {
@@ -93,15 +94,22 @@ absl::StatusOr<ListenerTable::Prepared> ListenerTable::Prepare(
 
 void ListenerTable::Commit(WorkerRecord& record, Prepared prepared) {
   std::vector<OpenListener> before = std::exchange(record.listeners, {});
-  for (Place& place : prepared) {
+  for (size_t i = 0; i < prepared.size(); ++i) {
+    Place& place = prepared[i];
     const uint32_t id = StableId(place.name);
     if (place.socket) {
       keeper_.PutFd(place.name, place.socket->fd.get());
       ids_.insert(id);
-      record.listeners.push_back({id, *std::move(place.socket)});
+      record.listeners.push_back(
+          {id, std::move(place.name), *std::move(place.socket)});
       continue;
     }
     const auto kept = std::ranges::find(before, id, &OpenListener::id);
+    config::ListenAddress& address = kept->bound.address;
+    const config::ListenAddress& wanted = record.config().listeners[i];
+    address.http = wanted.http;
+    address.ws = wanted.ws;
+    if (wanted.port != 0) address.text = wanted.text;
     record.listeners.push_back(std::move(*kept));
     before.erase(kept);
   }
@@ -147,7 +155,7 @@ void ListenerTable::CloseOne(const WorkerRecord& record,
                              OpenListener listener) {
   proxy_.RemoveListener(listener.id);
   ids_.erase(listener.id);
-  keeper_.DropFd(StoredName(record, listener.bound.address));
+  keeper_.DropFd(listener.name);
   if (absl::Status closed = listeners::Close(std::move(listener.bound));
       !closed.ok()) {
     log::Warning("worker '%s': close a listener: %s", record.name(),

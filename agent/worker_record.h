@@ -22,7 +22,8 @@ namespace apm::agent {
 
 // A listening socket, and the number by which the proxy knows it.
 struct OpenListener {
-  uint32_t id = 0;
+  uint32_t id = 0;   // StableId(name).
+  std::string name;  // Of its copy with the keeper.
   listeners::BoundListener bound;
 };
 

@@ -36,6 +36,7 @@ class LauncherTest : public ::testing::Test {
  protected:
   LauncherTest() {
     WorkerRecord& record = records_["web"];
+    record.desired.name = "web";
     record.desired.definition.name = "web";
     record.desired.definition.exec = "/bin/sh";
     record.desired.definition.path = "/";

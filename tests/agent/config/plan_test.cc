@@ -175,7 +175,12 @@ INSTANTIATE_TEST_SUITE_P(
                   [](auto& worker) { worker.access_log = false; },
                   Action::kUpdate,
                   kNothing,
-                  {"access_log on -> off"}}),
+                  {"access_log on -> off"}},
+        FieldCase{"log",
+                  [](auto& worker) { worker.log.keep = 1; },
+                  Action::kUpdate,
+                  kNothing,
+                  {"log"}}),
     [](const auto& test) { return test.param.name; });
 
 TEST(PlanTest, AgreementNeedsNothing) {

@@ -29,7 +29,7 @@ TEST(DefinitionJson, TheFullDefinitionHasNoFieldAtItsDefault) {
   const auto full = FullDefinition();
   const auto& [name, exec, params, path, env, listeners, instances, restart,
                stop_signal, stop_timeout, trust_proxy, trusted, socket_mode,
-               access_log, user, group, source] = full;
+               access_log, log, user, group, source] = full;
   const WorkerConfig none;
   EXPECT_NE(name, none.name);
   EXPECT_NE(exec, none.exec);
@@ -45,6 +45,12 @@ TEST(DefinitionJson, TheFullDefinitionHasNoFieldAtItsDefault) {
   EXPECT_NE(trusted, none.trusted);
   EXPECT_NE(socket_mode, none.socket_mode);
   EXPECT_NE(access_log, none.access_log);
+  EXPECT_NE(log.json, none.log.json);
+  EXPECT_NE(log.max_bytes, none.log.max_bytes);
+  EXPECT_NE(log.max_age, none.log.max_age);
+  EXPECT_NE(log.keep, none.log.keep);
+  EXPECT_NE(log.max_lines, none.log.max_lines);
+  EXPECT_NE(log.lines_per, none.log.lines_per);
   EXPECT_NE(user, none.user);
   EXPECT_NE(group, none.group);
   EXPECT_NE(source.file, none.source.file);

@@ -53,6 +53,12 @@ inline config::WorkerConfig FullDefinition() {
   full.trusted = {"10.0.0.0/8", "unix"};
   full.socket_mode = 0600;
   full.access_log = true;
+  full.log = {.json = true,
+              .max_bytes = 4096,
+              .max_age = absl::Hours(24),
+              .keep = 2,
+              .max_lines = 100,
+              .lines_per = absl::Seconds(30)};
   full.user = "bob";
   full.group = "staff";
   full.source = {.file = "/etc/apm/apm.conf", .line = 12};
