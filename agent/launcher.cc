@@ -214,7 +214,7 @@ void Launcher::OnSpawnFailed(const InstanceKey& key) {
 void Launcher::Sweep(const InstanceKey& key) {
   // First the group, whose number the keeper still holds for us.
   parts_.keeper.Signal(key, SIGKILL, /*to_group=*/true);
-  parts_.sweeper.Add(key);
+  parts_.sweeper.Add(key, Pid(key));
 }
 
 void Launcher::Close(const InstanceKey& key) {

@@ -1,6 +1,6 @@
 #include "agent/sweeper.h"
 
-#include <string>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -13,33 +13,34 @@ namespace apm::agent {
 using supervisor::InstanceKey;
 using supervisor::Survivor;
 
-void Sweeper::Add(const InstanceKey& key) {
-  waiting_.insert(key);
+void Sweeper::Add(const InstanceKey& key, pid_t pid) {
+  waiting_[key] = pid;
   if (!busy_) Begin();
 }
 
 void Sweeper::Begin() {
   busy_ = true;
-  std::vector<std::pair<InstanceKey, std::string>> tags;
-  for (const InstanceKey& key : std::exchange(waiting_, {})) {
-    tags.emplace_back(key, FormatProcessTag({daemon_id_, key}));
+  std::vector<InstanceKey> keys;
+  std::vector<SweepTarget> targets;
+  for (const auto& [key, pid] : std::exchange(waiting_, {})) {
+    keys.push_back(key);
+    targets.push_back({FormatProcessTag({daemon_id_, key}), pid});
   }
-  background_.Post([this, tags = std::move(tags)] {
-    std::vector<std::string> wanted;
-    for (const auto& [key, tag] : tags) wanted.push_back(tag);
-    SweepReport report = SweepProcesses(wanted);
-    loop_.Post([this, tags, report = std::move(report)] {
+  background_.Post([this, keys = std::move(keys),
+                    targets = std::move(targets)] {
+    SweepReport report = SweepProcesses(targets);
+    loop_.Post([this, keys, targets, report = std::move(report)] {
       if (!report.complete) {
         log::Error(
             "more processes than can be killed were left by workers that have "
             "ended: look for APM_PROCESS in /proc/*/environ");
       }
-      for (const auto& [key, tag] : tags) {
+      for (size_t i = 0; i < keys.size(); ++i) {
         std::vector<Survivor> survivors;
         for (const SweepReport::Killed& killed : report.killed) {
-          if (killed.tag == tag) survivors.push_back(killed.who);
+          if (killed.tag == targets[i].tag) survivors.push_back(killed.who);
         }
-        swept_(key, survivors);
+        swept_(keys[i], survivors);
       }
       busy_ = false;
       if (!waiting_.empty()) Begin();

@@ -3,9 +3,10 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
-#include <memory>
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +35,8 @@ class Sweeper {
   // Before any Add().
   void SetDaemonId(std::string id) { daemon_id_ = std::move(id); }
 
-  void Add(const supervisor::InstanceKey& key);
+  // `pid`: of the process, which has ended; 0 if it is not known.
+  void Add(const supervisor::InstanceKey& key, pid_t pid);
 
  private:
   void Begin();
@@ -43,7 +45,7 @@ class Sweeper {
   Background& background_;
   const Swept swept_;
   std::string daemon_id_;
-  std::set<supervisor::InstanceKey, KeyOrder> waiting_;
+  std::map<supervisor::InstanceKey, pid_t, KeyOrder> waiting_;
   bool busy_ = false;
 };
 
