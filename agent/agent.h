@@ -124,7 +124,6 @@ class Agent final : public AgentApi,
   absl::StatusOr<LogFile> FindLog(std::string_view name) override;
   events::EventLog& events() override { return *events_; }
   logs::LogStore& logs() override { return *logs_; }
-  logs::LogStore& logs() override { return *logs_; }
   void Shutdown(ApiCallback<ShutdownReport> done) override;
 
   // KeeperEvents
