@@ -126,14 +126,10 @@ absl::StatusOr<Tables> StateJournal::OpenAndRead(
 // So that the workers are back where the disk is full or read-only, too.
 absl::StatusOr<Tables> StateJournal::ReadWithoutWriting() {
   if (IsStateFileEmpty(path_)) return Tables();
-  const auto attempt =
-      [this](Database::Access access) -> absl::StatusOr<Tables> {
-    APM_ASSIGN_OR_RETURN(Database database, Database::Open(path_, access));
-    APM_ASSIGN_OR_RETURN(const int version, FindSchemaVersion(database));
-    return ReadTables(database, version);
-  };
-  absl::StatusOr<Tables> tables = attempt(Database::Access::kFullDisk);
-  return tables.ok() ? tables : attempt(Database::Access::kReadOnly);
+  APM_ASSIGN_OR_RETURN(Database database,
+                       Database::Open(path_, Database::Access::kReadOnly));
+  APM_ASSIGN_OR_RETURN(const int version, FindSchemaVersion(database));
+  return ReadTables(database, version);
 }
 
 DesiredState StateJournal::Describe(std::vector<std::string> warnings) const {

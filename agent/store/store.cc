@@ -44,7 +44,7 @@ Store::Store(StoreOptions options, std::unique_ptr<EventLoop> store_loop,
 
 Store::~Store() {
   store_loop_->Post([this] {
-    journal_->Commit();
+    journal_->Commit();  // Once more, what could not be written before.
     store_loop_->Stop();
   });
   thread_.join();

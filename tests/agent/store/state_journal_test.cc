@@ -128,6 +128,15 @@ TEST_F(StateJournalTest, AnAnsweredSaveIsInTheFileWhileTheAgentRuns) {
   EXPECT_EQ(folder_.QueryText("SELECT name FROM workers"), "web");
 }
 
+TEST_F(StateJournalTest, ASaveWritesWhatChangedAndNoMore) {
+  Restart();
+  ASSERT_THAT(Save({Worker("a")}), IsOk());
+  folder_.Execute("UPDATE workers SET owner = 'mark'");
+  ASSERT_THAT(Save({Worker("b")}), IsOk());
+  EXPECT_EQ(folder_.QueryText("SELECT owner FROM workers WHERE name = 'a'"),
+            "mark");
+}
+
 TEST_F(StateJournalTest, ACleanCloseLeavesOneFile) {
   Restart();
   ASSERT_THAT(Save({Worker("web")}), IsOk());
