@@ -216,8 +216,6 @@ absl::Status StateJournal::WriteDirty() {
   if (status.ok()) {
     dirty_.clear();
     meta_is_dirty_ = false;
-  } else if (status.code() == absl::StatusCode::kUnavailable) {
-    database_.reset();  // Opened again, so that no state of it is in the way.
   }
   return status;
 }
@@ -250,8 +248,9 @@ absl::Status StateJournal::Explain(const absl::Status& status) const {
       "state '%s': %s", path_,
       held ? DescribeHolder(path_) + " has locked it" : Message(status));
   // Other errors say themselves what to do.
-  if (held || IsTrouble(status))
+  if (held || IsTrouble(status)) {
     absl::StrAppend(&text, "; ", std::string(Advice(status)));
+  }
   return absl::Status(held ? absl::StatusCode::kUnavailable : status.code(),
                       text);
 }

@@ -71,7 +71,7 @@ void Store::Save(std::vector<DesiredWorker> changed,
                      done = std::move(done)]() mutable {
     journal_->Save(std::move(changed), std::move(erased),
                    [this, done = std::move(done)](absl::Status status) {
-                     PostBack([=] { done(status); });
+                     if (done) PostBack([=] { done(status); });
                    });
     // What else has been posted by now shares the commit.
     if (std::exchange(commit_is_due_, true)) return;

@@ -145,9 +145,10 @@ TEST_F(StateJournalTest, ACleanCloseLeavesOneFile) {
 }
 
 TEST_F(StateJournalTest, TheFilesAreTheUsersAlone) {
-  umask(0);
+  const mode_t before = umask(0);
   Restart();
   ASSERT_THAT(Save({Worker("web")}), IsOk());
+  umask(before);
   for (const std::string& name : folder_.Names("state.db")) {
     struct stat status {};
     ASSERT_EQ(stat((folder_.path() + "/" + name).c_str(), &status), 0);
