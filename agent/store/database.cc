@@ -161,8 +161,9 @@ absl::StatusOr<Database> Database::Open(const std::string& path,
       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   flags |= access == Access::kReadOnly ? SQLITE_OPEN_READONLY
                                        : SQLITE_OPEN_READWRITE;
-  // With a log to read, SQLite needs the files beside it, which are there if
-  // whoever wrote the log was killed.
+  // SQLite makes files beside its own even to read, unless it may take the file
+  // for one that never changes. Where there is a log to read, whoever was
+  // killed while writing it has left them.
   if (access == Access::kReadOnly && !HasLog(real_path)) {
     real_path = ImmutableUri(real_path);
     flags |= SQLITE_OPEN_URI;
@@ -182,11 +183,6 @@ absl::StatusOr<Database> Database::Open(const std::string& path,
   // A file with a crafted schema runs nothing.
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  // The index of the log in memory instead of in a file beside it
-  // (sqlite.org/wal.html, "Use of WAL Without Shared-Memory").
-  if (access == Access::kFullDisk) {
-    APM_RETURN_IF_ERROR(database.Execute("PRAGMA locking_mode=EXCLUSIVE"));
-  }
   return database;
 }
 

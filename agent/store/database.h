@@ -59,8 +59,7 @@ class Database {
  public:
   enum class Access : uint8_t {
     kWrite,     // Others may read meanwhile.
-    kFullDisk,  // Reads where no byte can be written: needs no new file.
-    kReadOnly,  // Reads from a disk that is mounted read-only.
+    kReadOnly,  // Also from a disk that is full or mounted read-only.
   };
 
   // `path` is absolute and exists; its folder may be a symlink, itself not.

@@ -126,14 +126,10 @@ absl::StatusOr<Tables> StateJournal::OpenAndRead(
 // So that the workers are back where the disk is full or read-only, too.
 absl::StatusOr<Tables> StateJournal::ReadWithoutWriting() {
   if (IsStateFileEmpty(path_)) return Tables();
-  const auto attempt =
-      [this](Database::Access access) -> absl::StatusOr<Tables> {
-    APM_ASSIGN_OR_RETURN(Database database, Database::Open(path_, access));
-    APM_ASSIGN_OR_RETURN(const int version, FindSchemaVersion(database));
-    return ReadTables(database, version);
-  };
-  absl::StatusOr<Tables> tables = attempt(Database::Access::kFullDisk);
-  return tables.ok() ? tables : attempt(Database::Access::kReadOnly);
+  APM_ASSIGN_OR_RETURN(Database database,
+                       Database::Open(path_, Database::Access::kReadOnly));
+  APM_ASSIGN_OR_RETURN(const int version, FindSchemaVersion(database));
+  return ReadTables(database, version);
 }
 
 DesiredState StateJournal::Describe(std::vector<std::string> warnings) const {
@@ -220,8 +216,6 @@ absl::Status StateJournal::WriteDirty() {
   if (status.ok()) {
     dirty_.clear();
     meta_is_dirty_ = false;
-  } else if (status.code() == absl::StatusCode::kUnavailable) {
-    database_.reset();  // Opened again, so that no state of it is in the way.
   }
   return status;
 }
@@ -254,8 +248,9 @@ absl::Status StateJournal::Explain(const absl::Status& status) const {
       "state '%s': %s", path_,
       held ? DescribeHolder(path_) + " has locked it" : Message(status));
   // Other errors say themselves what to do.
-  if (held || IsTrouble(status))
+  if (held || IsTrouble(status)) {
     absl::StrAppend(&text, "; ", std::string(Advice(status)));
+  }
   return absl::Status(held ? absl::StatusCode::kUnavailable : status.code(),
                       text);
 }

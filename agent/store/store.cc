@@ -44,7 +44,7 @@ Store::Store(StoreOptions options, std::unique_ptr<EventLoop> store_loop,
 
 Store::~Store() {
   store_loop_->Post([this] {
-    journal_->Commit();
+    journal_->Commit();  // Once more, what could not be written before.
     store_loop_->Stop();
   });
   thread_.join();
@@ -71,7 +71,7 @@ void Store::Save(std::vector<DesiredWorker> changed,
                      done = std::move(done)]() mutable {
     journal_->Save(std::move(changed), std::move(erased),
                    [this, done = std::move(done)](absl::Status status) {
-                     PostBack([=] { done(status); });
+                     if (done) PostBack([=] { done(status); });
                    });
     // What else has been posted by now shares the commit.
     if (std::exchange(commit_is_due_, true)) return;

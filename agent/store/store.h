@@ -65,7 +65,7 @@ class Store {
   // Saves that arrive together share one commit, in their order. `done` gets OK
   // once all is on disk, kDataLoss if it is not: then the change is pending,
   // the latest of each worker, and is tried again until it is written. The
-  // error of Load if that failed.
+  // error of Load if that failed. `done` may be empty.
   void Save(std::vector<DesiredWorker> changed, std::vector<std::string> erased,
             Done done);
 

@@ -90,8 +90,8 @@ absl::Status WriteMeta(Database& database, std::string_view daemon_id,
                        uint32_t next_instance_id) {
   APM_ASSIGN_OR_RETURN(
       Statement statement,
-      database.Prepare("INSERT INTO meta (key, value) VALUES (?1, ?2) "
-                       "ON CONFLICT (key) DO UPDATE SET value = ?2"));
+      database.Prepare(
+          "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)"));
   APM_RETURN_IF_ERROR(statement.Bind(1, kDaemonId).Bind(2, daemon_id).Run());
   return statement.Bind(1, kNextInstanceId)
       .Bind(2, absl::StrCat(next_instance_id))
@@ -102,12 +102,9 @@ absl::Status WriteWorker(Database& database, const StoredWorker& stored) {
   APM_ASSIGN_OR_RETURN(
       Statement statement,
       database.Prepare(
-          "INSERT INTO workers (id, name, source, definition, owner,"
+          "INSERT OR REPLACE INTO workers (id, name, source, definition, owner,"
           " instance_ids, overlays, changed_unix_ms)"
-          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-          " ON CONFLICT (name) DO UPDATE SET source = ?3, definition = ?4,"
-          " owner = ?5, instance_ids = ?6, overlays = ?7,"
-          " changed_unix_ms = ?8"));
+          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"));
   const WorkerRow row = EncodeRow(stored.worker);
   statement.Bind(1, stored.id)
       .Bind(2, row.name)

@@ -38,7 +38,7 @@ absl::StatusOr<Tables> ReadTables(Database& database, int version);
 absl::Status WriteMeta(Database& database, std::string_view daemon_id,
                        uint32_t next_instance_id);
 
-// Replaces the row of that name, which keeps its id.
+// Replaces a row of that id or name, whatever it says.
 absl::Status WriteWorker(Database& database, const StoredWorker& stored);
 
 // Harmless if there is none.

@@ -2,6 +2,9 @@
 
 #pragma once
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -47,6 +50,20 @@ class JournalFixture : public ::testing::Test {
                    [&](absl::Status status) { result = std::move(status); });
     journal_->Commit();
     return result;
+  }
+
+  // As an agent that is killed after its last answer: the log stays as it is.
+  void SaveAndBeKilled(const DesiredWorker& worker) {
+    const pid_t agent = fork();
+    ASSERT_GE(agent, 0);
+    if (agent == 0) {
+      Restart();
+      _exit(Save({worker}).ok() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(agent, &status, 0), agent);
+    ASSERT_EQ(status, 0);
+    ASSERT_EQ(folder_.Names("state.db-wal").size(), 1u);
   }
 
   static std::vector<std::string> Names(const DesiredState& state) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include <absl/status/status.h>
@@ -15,6 +16,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/store/state_file.h"
 #include "base/os/unique_fd.h"
 #include "tests/agent/store/journal_fixture.h"
 #include "tests/testing/status_matchers.h"
@@ -27,7 +29,9 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 class StateDamageTest : public JournalFixture {
  protected:
@@ -57,19 +61,28 @@ TEST_F(StateDamageTest, AfterGarbageTheStateIsKeptAgain) {
   EXPECT_THAT(state.warnings, IsEmpty());
 }
 
-TEST_F(StateDamageTest, ATornPageIsFoundAtTheStart) {
+TEST_F(StateDamageTest, ATornPageThatIsNotReadIsFoundAtTheStart) {
   Restart();
-  for (int i = 0; i < 50; ++i) {
-    ASSERT_THAT(Save({Worker(absl::StrCat("worker-", i))}), IsOk());
-  }
+  ASSERT_THAT(Save({Worker("web")}), IsOk());
   journal_.reset();
   std::string bytes = folder_.Read();
-  ASSERT_GT(bytes.size(), 5 * 4096u);
-  std::fill_n(bytes.end() - 3 * 4096, 4096, '\xAA');
+  ASSERT_EQ(bytes.size(), 4 * 4096u);  // The last is the index of names.
+  std::fill_n(bytes.end() - 4096, 4096, '\xAA');
   folder_.Write(bytes);
   const DesiredState state = Restart();
   EXPECT_THAT(state.warnings, SizeIs(1));
   EXPECT_THAT(folder_.Names("state.db.corrupt-"), ElementsAre(AsideName()));
+}
+
+TEST_F(StateDamageTest, WhatLiesBesideTheFileGoesWithIt) {
+  for (const char* name : {"", "-wal", "-shm"}) {
+    std::ofstream(folder_.file() + name) << "x";
+  }
+  EXPECT_EQ(MoveAside(folder_.file(), clock_.Now()).value(),
+            folder_.path() + "/" + AsideName());
+  EXPECT_THAT(folder_.Names(""),
+              UnorderedElementsAre(AsideName(), AsideName() + "-wal",
+                                   AsideName() + "-shm"));
 }
 
 TEST_F(StateDamageTest, DamageWhileRunningLosesNothing) {
@@ -111,6 +124,20 @@ TEST_F(StateDamageTest, ARemovedFileIsWrittenAnewByTheNextSave) {
   EXPECT_EQ(state.daemon_id, id);
 }
 
+// As when a copy is restored while the agent runs, against the README.
+TEST_F(StateDamageTest, AFileOfOtherRowsIsBroughtInLine) {
+  Restart();
+  ASSERT_THAT(Save({Worker("a"), Worker("b")}), IsOk());
+  journal_.reset();
+  const std::string restored = folder_.path() + "/restored";
+  std::filesystem::copy_file(folder_.file(), restored);
+  Restart();
+  ASSERT_THAT(Save({Worker("c")}, {"a", "b"}), IsOk());
+  std::filesystem::rename(restored, folder_.file());
+  ASSERT_THAT(Save({Worker("d")}), IsOk());
+  EXPECT_THAT(Names(Restart()), IsSupersetOf({"c", "d"}));
+}
+
 class UnreadableRowTest : public StateDamageTest {
  protected:
   void SetUp() override {
@@ -146,7 +173,7 @@ TEST_F(UnreadableRowTest, ANewWorkerOfItsNameReplacesIt) {
   Restart();
   ASSERT_THAT(Save({Worker("bad", {9})}), IsOk());
   const DesiredState state = Restart();
-  EXPECT_THAT(Names(state), ElementsAre("a", "bad", "c"));
+  EXPECT_THAT(Names(state), ElementsAre("a", "c", "bad"));
   EXPECT_THAT(state.warnings, IsEmpty());
 }
 

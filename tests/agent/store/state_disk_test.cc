@@ -319,18 +319,21 @@ TEST_F(TinyDiskTest, ARestartOnAReadOnlyDiskBringsTheWorkersBack) {
   });
 }
 
+TEST_F(TinyDiskTest, TheLogOfAKilledAgentIsReadFromAFullDisk) {
+  OnTinyDisk([this] {
+    SaveAndBeKilled(Worker("web"));
+    FillDisk();
+    EXPECT_THAT(Names(Restart()), ElementsAre("web"));
+    std::filesystem::remove(Junk());
+    EXPECT_THAT(Save({Worker("b")}), IsOk());
+    EXPECT_THAT(Names(Restart()), ElementsAre("web", "b"));
+  });
+}
+
 // As when a disk fails and the kernel remounts it, and then the agent dies.
 TEST_F(TinyDiskTest, TheLogOfAKilledAgentIsReadFromAReadOnlyDisk) {
   OnTinyDisk([this] {
-    const pid_t agent = fork();
-    if (agent == 0) {
-      Restart();
-      _exit(Save({Worker("web")}).ok() ? 0 : 1);  // Without a clean close.
-    }
-    int status = 0;
-    waitpid(agent, &status, 0);
-    ASSERT_EQ(status, 0);
-    ASSERT_THAT(folder_.Names("state.db-wal"), SizeIs(1));
+    SaveAndBeKilled(Worker("web"));
     MakeReadOnly();
     EXPECT_THAT(Names(Restart()), ElementsAre("web"));
   });

@@ -128,6 +128,15 @@ TEST_F(StateJournalTest, AnAnsweredSaveIsInTheFileWhileTheAgentRuns) {
   EXPECT_EQ(folder_.QueryText("SELECT name FROM workers"), "web");
 }
 
+TEST_F(StateJournalTest, ASaveWritesWhatChangedAndNoMore) {
+  Restart();
+  ASSERT_THAT(Save({Worker("a")}), IsOk());
+  folder_.Execute("UPDATE workers SET owner = 'mark'");
+  ASSERT_THAT(Save({Worker("b")}), IsOk());
+  EXPECT_EQ(folder_.QueryText("SELECT owner FROM workers WHERE name = 'a'"),
+            "mark");
+}
+
 TEST_F(StateJournalTest, ACleanCloseLeavesOneFile) {
   Restart();
   ASSERT_THAT(Save({Worker("web")}), IsOk());
@@ -136,9 +145,10 @@ TEST_F(StateJournalTest, ACleanCloseLeavesOneFile) {
 }
 
 TEST_F(StateJournalTest, TheFilesAreTheUsersAlone) {
-  umask(0);
+  const mode_t before = umask(0);
   Restart();
   ASSERT_THAT(Save({Worker("web")}), IsOk());
+  umask(before);
   for (const std::string& name : folder_.Names("state.db")) {
     struct stat status {};
     ASSERT_EQ(stat((folder_.path() + "/" + name).c_str(), &status), 0);

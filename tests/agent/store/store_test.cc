@@ -110,6 +110,16 @@ TEST_F(StoreTest, TheEndWritesWhatWasSaved) {
   EXPECT_THAT(Load().workers, SizeIs(1));
 }
 
+TEST_F(StoreTest, TheEndTriesOnceMoreWhatCouldNotBeWritten) {
+  Load();
+  BrokenDisk broken;
+  Save("web");
+  RunUntilAnswers(1);
+  broken.Repair();
+  Start();
+  EXPECT_THAT(Load().workers, SizeIs(1));
+}
+
 TEST_F(StoreTest, NothingIsCalledAfterTheEnd) {
   Load();
   Save("web");
