@@ -16,6 +16,7 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/string_view.h>
+#include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include "base/version.h"
@@ -47,6 +48,22 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& flags,
           help)
       ->type_name("TIME")
       ->take_last();
+}
+
+// "10m", or a time of RFC 3339.
+absl::Time ReadSince(const std::string& text) {
+  absl::Duration ago;
+  if (absl::ParseDuration(text, &ago) && ago >= absl::ZeroDuration()) {
+    return absl::Now() - ago;
+  }
+  absl::Time time;
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, nullptr) &&
+      time >= absl::UnixEpoch()) {
+    return time;
+  }
+  throw CLI::ValidationError(
+      "--since",
+      "'" + text + "' is no time; write 10m, 2h or 2026-11-21T12:00:00Z");
 }
 
 // "EPOCH:SEQUENCE", as --output json prints it.
@@ -196,16 +213,49 @@ class Grammar {
   }
 
   void AddLogs() {
-    CLI::App& sub = Add("logs", "What a worker has printed", logs_);
-    sub.add_option("NAME", logs_.name, "web, or web/0 for one instance")
-        ->required();
-    sub.add_option("-n,--lines", logs_.lines, "How many lines")
-        ->check(CLI::Range(size_t{1}, kMaxLogLines))
-        ->capture_default_str();
+    CLI::App& sub = Add("logs", "What workers have printed", logs_);
+    sub.footer(
+        "  apmctl logs -f                       of all workers, as it comes\n"
+        "  apmctl logs web api --since 10m --grep 'timeout|refused'");
+    sub.add_option("NAME", logs_.names,
+                   "web, or web/0 for one instance [every worker]");
+    sub.add_flag("-f,--follow", logs_.follow,
+                 "Go on with what they print, over restarts of the agent");
+    sub.add_option("-n,--lines", logs_.lines,
+                   "How many of each [100; with -f 10; with --since all]")
+        ->check(CLI::Range(size_t{0}, kMaxLogLines));
+    sub.add_option_function<std::string>(
+           "--since",
+           [this](const std::string& text) { logs_.since = ReadSince(text); },
+           "Only from then on: 10m, or 2026-11-21T12:00:00Z")
+        ->take_last()
+        ->type_name("TIME");
+    sub.add_option("--grep", logs_.matches,
+                   "Only lines where this regular expression (RE2) matches")
+        ->type_name("RE");
+    const auto add_stream = [&](const std::string& name) {
+      return sub.add_flag_callback(
+          "--" + name, [this, name] { logs_.stream = name; },
+          "Only std" + name);
+    };
+    CLI::Option* const out = add_stream("out");
+    CLI::Option* const err = add_stream("err")->excludes(out);
     sub.add_option("--stream", logs_.stream, "out or err")
-        ->check(CLI::IsMember({"out", "err"}));
-    sub.add_option("--grep", logs_.contains, "Only lines with this text");
+        ->check(CLI::IsMember({"out", "err"}))
+        ->excludes(out)
+        ->excludes(err);
     sub.add_flag("-t,--timestamps", logs_.timestamps, "When it was printed");
+    CLI::Option* const raw =
+        sub.add_flag("--raw", logs_.raw, "The text without its worker");
+    sub.add_flag_callback(
+           "--json", [this] { json_ = "json"; }, "As --output json")
+        ->excludes(raw);
+    sub.callback([this] {
+      if (logs_.lines == 0U && !logs_.follow) {
+        throw CLI::ValidationError("--lines", "0 makes sense with --follow");
+      }
+      line_.command = logs_;
+    });
   }
 
   void AddEvents() {

@@ -36,11 +36,14 @@ struct InfoCommand {
   std::string name;
 };
 struct LogsCommand {
-  std::string name;
-  uint32_t lines = 100;
-  std::string stream;  // "", "out", "err"
-  std::string contains;
+  std::vector<std::string> names;  // Empty: every worker.
+  bool follow = false;
+  std::optional<uint32_t> lines;  // Of each worker, from before.
+  std::optional<absl::Time> since;
+  std::string stream;   // "", "out", "err"
+  std::string matches;  // A regular expression; empty: every line.
   bool timestamps = false;
+  bool raw = false;
 };
 // A place between two events: "EPOCH:SEQUENCE".
 struct EventPlace {

@@ -24,6 +24,12 @@ std::string_view Escape(Color color) {
       return "\x1b[33m";
     case Color::kRed:
       return "\x1b[31m";
+    case Color::kBlue:
+      return "\x1b[34m";
+    case Color::kMagenta:
+      return "\x1b[35m";
+    case Color::kCyan:
+      return "\x1b[36m";
     case Color::kFaint:
       return "\x1b[2m";
   }

@@ -9,7 +9,16 @@
 
 namespace apm::ctl {
 
-enum class Color : uint8_t { kNone, kGreen, kYellow, kRed, kFaint };
+enum class Color : uint8_t {
+  kNone,
+  kGreen,
+  kYellow,
+  kRed,
+  kBlue,
+  kMagenta,
+  kCyan,
+  kFaint
+};
 
 // `text` in `color`, where colors are wanted.
 std::string Paint(std::string_view text, Color color, bool colors);

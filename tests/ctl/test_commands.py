@@ -126,32 +126,6 @@ def test_info_shows_exits_and_the_next_try(apmctl):
     assert "  next try   2027-01-15 08:00:00" in shown
 
 
-# ---- logs ----
-
-
-def test_logs_show_instance_and_stream(apmctl):
-    assert lines(apmctl("logs", "web")) == [
-        "web/0 err | listening on \x1b[31mport 3000", "web/1 out | hello"]
-
-
-@pytest.mark.parametrize("filters", [
-    ["web/1"], ["web", "-n", "1"], ["web", "--stream", "out"], ["web", "--grep", "ell"]])
-def test_logs_can_be_narrowed(apmctl, filters):
-    assert lines(apmctl("logs", *filters)) == ["web/1 out | hello"]
-
-
-def test_logs_with_timestamps(apmctl):
-    assert lines(apmctl("logs", "web/1", "--timestamps")) == [
-        "2026-11-21T12:00:01.000+00:00 web/1 out | hello"]
-
-
-def test_logs_as_json_are_an_object_a_line(apmctl):
-    [first, second] = lines(apmctl("logs", "web", "-o", "json"))
-    assert json.loads(second) == {"time_unix_us": 1795262401000000, "worker": "web",
-                                  "instance": 1, "stream": "out", "text": "hello"}
-    assert json.loads(first)["text"] == "listening on \x1b[31mport 3000"
-
-
 # ---- start, stop, restart, reload, delete ----
 
 

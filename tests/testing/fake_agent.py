@@ -30,6 +30,15 @@ def new_socket():
     return f"@fake-agent-{os.getpid()}-{next(_numbers)}"
 
 
+def new_log(folder):
+    """The log of the worker web, in a folder of its own."""
+    logs = folder / f"logs-{next(_numbers)}"
+    logs.mkdir()
+    log = logs / "web.log"
+    log.write_text(LOG)
+    return log
+
+
 class Programs:
     """Copies of the programs where every user may run them: the build may lie
     below a folder that only its owner may enter."""
@@ -55,13 +64,13 @@ def run_apmctl(program, socket, *arguments, env=None, **options):
 
 
 class FakeAgent:
-    def __init__(self, programs, *groups, socket=None, uid=None, events=None):
+    def __init__(self, programs, *groups, socket=None, uid=None, events=None, log=None):
         """`groups` are "GID:NAME"; `uid` is the daemon's user and the owner;
-        `events` is what has happened, "EPOCH:COUNT"."""
+        `events` is what has happened, "EPOCH:COUNT"; `log` is that of an agent
+        that was there before."""
         self.programs = programs
         self.socket = socket or new_socket()
-        self.log = programs.folder / f"log-{next(_numbers)}"
-        self.log.write_text(LOG)
+        self.log = log or new_log(programs.folder)
         owner = os.geteuid() if uid is None else uid
         options = {} if uid is None else {
             "user": uid, "group": uid, "extra_groups": []}
@@ -69,8 +78,13 @@ class FakeAgent:
             options["env"] = {**os.environ, "FAKE_EVENTS": events}
         self.process = subprocess.Popen(
             [programs.fake_agent, self.socket, self.log, str(owner), *groups],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            **options)
         self.started = self.process.stdout.readline() == "ready\n"
+
+    def web_prints(self, text):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
 
     def apmctl(self, *arguments, **options):
         return run_apmctl(self.programs.apmctl, self.socket, *arguments, **options)

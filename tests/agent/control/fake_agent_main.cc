@@ -2,6 +2,9 @@
 //
 //   fake_agent SOCKET LOG_FILE OWNER_UID [GID:GROUP]...
 //
+// LOG_FILE is web's log, in a folder of its own; what comes on stdin is printed
+// by web/0.
+//
 // Some events have happened; with FAKE_EVENTS=EPOCH:COUNT others: of that
 // epoch, with the texts "event 1" .. "event COUNT", as if COUNT of them had
 // been kept for a restarted agent.
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,8 +32,10 @@
 
 #include "agent/control/control_server.h"
 #include "agent/events/event_log.h"
+#include "agent/logs/log_store.h"
 #include "base/os/event_loop.h"
 #include "base/os/signal_fd.h"
+#include "base/os/unique_fd.h"
 #include "tests/agent/control/fake_agent_api.h"
 
 namespace {
@@ -181,7 +187,11 @@ int main(int argc, char** argv) {
   auto signals = apm::CreateSignalFd({SIGTERM}).value();  // Before any thread.
   auto loop = apm::EventLoop::Create().value();
   FakeAgentApi api;
-  api.log_path = argv[2];
+  api.log_store =
+      apm::logs::LogStore::Create(std::filesystem::path(argv[2]).parent_path())
+          .value();
+  api.log_store->AddStream("web", 0, apm::logs::Stream::kOut,
+                           apm::UniqueFd(dup(STDIN_FILENO)));
   api.status.version = "9.8.7";
   api.status.agent_pid = getpid();
   api.status.keeper_pid = getpid();
