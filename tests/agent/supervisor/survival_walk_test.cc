@@ -34,7 +34,7 @@ namespace {
 
 using ::apm::testing::IsOk;
 
-constexpr int kWalks = 300;
+constexpr int kWalks = 200;
 constexpr int kSteps = 400;
 
 // How long the agent still lives, in calls. What a dead one calls reaches
