@@ -149,7 +149,7 @@ def keeper_upgrades(count, rate=RATE):
     return figures
 
 
-def proxy_kills(count, rate=RATE, apart=0.0):
+def proxy_kills(count, rate=RATE):
     """Two workers: `web` under the load, `echo` under forged frames as well."""
     figures = Figures(f"SIGKILL of the proxy, {count} times")
     config = node(extra="instances 2;") + f"""
@@ -176,7 +176,7 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
                 torn += sum(now != then for name in before for now, then in zip(after[name], before[name]))
                 before = after
                 wait_until_echoed(forgers, 2)
-                load.wait_for(max(200, apart * rate))
+                load.wait_for(rate)  # A second: one that dies young is started again later.
         told = [agent.info(name) for name in before]
         logs = "".join(agent.logs(name, "-n", "10000") for name in ("web", "echo", "idle"))
     figures.count_load(load)
