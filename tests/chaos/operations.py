@@ -9,6 +9,7 @@ never leave that behind.
 import os
 import signal
 
+import processes
 from world import pid_of, pids
 
 NOT_DONE, DONE, PARTLY = "not done", "done", "partly"
@@ -33,6 +34,10 @@ class Operation:
 
     def state(self, before, now):
         raise NotImplementedError
+
+    def may_be_partly(self, victim):
+        """Whether a state of "partly" may stay after the death of that program."""
+        return False
 
     def untouched(self, before):
         """Processes that the operation does not concern: (worker, instance) -> pid."""
@@ -68,7 +73,7 @@ class BootAfterCrash(Boot):
 
     def prepare(self, world):
         world.configure(world.block("web", 2), world.block("other", 1),
-                        f"worker {{ name left; exec sleep; params 1000000; env {world.mark_variable} {world.mark}; }}\n")
+                        f"worker {{ name left; exec sleep; params 1000000; env {processes.MARK} {world.mark}; }}\n")
         world.boot()
         world.kill_daemon()
 
@@ -140,6 +145,9 @@ class Replace(Operation):
         kept = len(set(pids(before["web"])) & set(pids(now["web"])))
         return (DONE, PARTLY, NOT_DONE)[kept]
 
+    def may_be_partly(self, victim):
+        return True
+
 
 class Scale(Operation):
     def __init__(self, name, old, new):
@@ -164,7 +172,11 @@ class Scale(Operation):
 
 
 class Apply(Operation):
-    """One worker changed, one new, one gone: all of it or nothing of it."""
+    """One worker changed, one new, one gone: all of it or nothing of it.
+
+    A new process that dies before it is ready is no crash of ours: as after a
+    reload the old one stays, and the caller is told.
+    """
 
     command = ("config", "apply", "--prune")
 
@@ -176,9 +188,13 @@ class Apply(Operation):
     def state(self, before, now):
         if ready(now["web"], 2) and ready(now.get("gone"), 1) and "new" not in now:
             return NOT_DONE
-        if ready(now["web"], 3) and ready(now.get("new"), 1) and "gone" not in now:
-            return DONE
-        return None
+        if not ready(now.get("new"), 1) or "gone" in now or now["web"]["state"] != "ready":
+            return None
+        changed = [processes.carries(pid, "CHANGED=yes") for pid in pids(now["web"])]
+        return DONE if len(changed) == 3 and all(changed) else PARTLY
+
+    def may_be_partly(self, victim):
+        return victim == "apm-exec"
 
     def untouched(self, before):
         return processes_of(before, "other")

@@ -36,18 +36,17 @@ def name(pid):
 
 def marked(mark):
     """The living processes that carry `mark`."""
-    wanted = f"{MARK}={mark}".encode()
-    found = set()
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            environment = pathlib.Path(f"/proc/{entry}/environ").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        if wanted in environment.split(b"\0") and alive(entry):
-            found.add(int(entry))
-    return found
+    return {int(entry) for entry in os.listdir("/proc")
+            if entry.isdigit() and carries(entry, f"{MARK}={mark}") and alive(entry)}
+
+
+def carries(pid, variable):
+    """Whether "NAME=value" is in the environment that a process was started with."""
+    try:
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+    return variable.encode() in environment.split(b"\0")
 
 
 def children(pid):

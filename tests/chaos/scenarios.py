@@ -67,7 +67,7 @@ def kill_agent(agent):
 
 def pids(agent, *names):
     listed = agent.workers()
-    return {name: [int(instance.get("pid", 0)) for instance in listed[name]["instances"]] for name in names or listed}
+    return {name: [instance["pid"] for instance in listed[name]["instances"]] for name in names or listed}
 
 
 # ---- under load ----
@@ -118,11 +118,11 @@ def agent_kills(count, rate=RATE):
                 kill_agent(agent)
                 load.wait_for(200)
         after = pids(agent)
-        restarts = [instance.get("restarts", 0) for worker in agent.workers().values() for instance in worker["instances"]]
+        restarts = [instance["restarts"] for worker in agent.workers().values() for instance in worker["instances"]]
     figures.expect_no_failure(load)
     figures.rows["worker pids"] = "unchanged" if after == before else f"{before} -> {after}"
     figures.expect(after == before, f"worker pids changed: {before} -> {after}")
-    figures.expect(not any(map(int, restarts)), f"restarts: {restarts}")
+    figures.expect(not any(restarts), f"restarts: {restarts}")
     return figures
 
 
@@ -149,7 +149,7 @@ def keeper_upgrades(count, rate=RATE):
     return figures
 
 
-def proxy_kills(count, rate=RATE, apart=0.0):
+def proxy_kills(count, rate=RATE):
     """Two workers: `web` under the load, `echo` under forged frames as well."""
     figures = Figures(f"SIGKILL of the proxy, {count} times")
     config = node(extra="instances 2;") + f"""
@@ -168,7 +168,7 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
                 old = status(agent)["proxy_pid"]
                 kills.append(time.monotonic())
                 os.kill(int(old), signal.SIGKILL)
-                agent.wait_for(lambda: status(agent).get("proxy_pid", 0) not in (0, "0", old), "the next proxy")
+                agent.wait_for(lambda: status(agent)["proxy_pid"] not in (0, old), "the next proxy")
                 agent.wait_for(lambda: load.gap_after(kills[-1]), "an answer on a new connection")
                 gaps.append(load.gap_after(kills[-1]))
                 agent.wait_for(lambda: all(worker["state"] == "ready" for worker in agent.workers().values()), "ready workers")
@@ -176,8 +176,8 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
                 torn += sum(now != then for name in before for now, then in zip(after[name], before[name]))
                 before = after
                 wait_until_echoed(forgers, 2)
-                load.wait_for(max(200, apart * rate))
-        listed = agent.workers()
+                load.wait_for(rate)  # A second: one that dies young is started again later.
+        told = [agent.info(name) for name in before]
         logs = "".join(agent.logs(name, "-n", "10000") for name in ("web", "echo", "idle"))
     figures.count_load(load)
     unexpected = load.failures_not_open_at(kills)
@@ -188,10 +188,10 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
         "instances": f"{sum(map(len, before.values()))}, and of these recycled for a torn link: {torn} in all",
         "bodies of forged frames echoed": forgers.echoed,
         "of them cut by a kill": forgers.broken,
-        "late frames dropped": sum(int(worker.get("counters", {}).get("late_frames", 0)) for worker in listed.values()),
-        "frames not understood": sum(int(worker.get("counters", {}).get("frames_bad", 0)) for worker in listed.values()),
+        "late frames dropped": sum(worker["counters"]["late_frames"] for worker in told),
+        "frames not understood": sum(worker["counters"]["frames_bad"] for worker in told),
     }
-    connectors = {instance.get("connector", "") for worker in listed.values() for instance in worker["instances"]}
+    connectors = {instance["connector"] for worker in told for instance in worker["instances"]}
     figures.expect(not unexpected, f"failed though their connection was not open at a kill: {unexpected[:5]}")
     figures.expect(max(gaps) < 1, f"service was back only after {max(gaps):.2f} s")
     figures.expect(before["idle"] == idle, "a worker with an idle link was replaced")
@@ -273,7 +273,7 @@ def everything_killed(with_workers):
         after = lasting(agent)
         figures.expect(after == before, f"before: {before}; after: {after}")
         running = {pid for worker in agent.workers().values() for instance in worker["instances"]
-                   for pid in [int(instance.get("pid", 0))] if pid}
+                   for pid in [instance["pid"]] if pid}
         agent.wait_for(lambda: processes.marked(mark) == running, "no process but the listed ones")
         figures.expect(agent.http("web")[0] == 200 and agent.http("added")[0] == 200, "no answer")
         figures.rows["workers, overlays and ids"] = "as before" if after == before else "changed"
@@ -283,7 +283,6 @@ def everything_killed(with_workers):
 
 def lasting(agent):
     """What a reboot must not change."""
-    return {name: {"state": worker["state"], "id": worker["id"], "source": worker["source"],
-                   "overlays": worker.get("overlays", []),
-                   "instances": [instance.get("id", 0) for instance in worker["instances"]]}
+    return {name: {"state": worker["state"], "id": agent.info(name)["id"], "source": worker["source"],
+                   "overlays": worker["overlays"], "instances": [instance["id"] for instance in worker["instances"]]}
             for name, worker in agent.workers().items()}

@@ -7,7 +7,7 @@ import dataclasses
 
 import processes
 from faults import readable, victim_of
-from operations import DONE, NOT_DONE
+from operations import DONE, NOT_DONE, PARTLY
 from world import World, pid_of
 
 WAIT_FOR_THE_VISIT = 5.0  # Seconds after the command: the dry run saw it come.
@@ -85,7 +85,8 @@ def _walk(step, world, outcome):
             outcome.state = DONE
             outcome.problems += _left_behind(world)
             return
-        now = world.settle(lambda listing: operation.state(before, listing))
+        partly = operation.may_be_partly(victim_of(step.point))
+        now = world.settle(lambda listing: operation.state(before, listing) in (DONE, NOT_DONE, *([PARTLY] * partly)))
         if load is not None:
             load.wait_for(5)
     _judge(step, world, outcome, before, now, answer)

@@ -22,8 +22,6 @@ PATIENCE = 15.0  # Seconds. A start and a stop take milliseconds here.
 
 
 class World:
-    mark_variable = processes.MARK
-
     def __init__(self):
         self.mark = processes.new_mark()
         self.agent = Agent(bin_dir=CHAOS_BIN)
@@ -131,7 +129,7 @@ class World:
         """Instances that are ready and do not answer."""
         missing = []
         for name, worker in listing.items():
-            waiting = set(pids(worker))
+            waiting = set(pids(worker)) if worker.get("servers") else set()
             for _ in range(10 * len(waiting)):
                 if not waiting:
                     break

@@ -22,6 +22,7 @@ break from what it may not.
 
 import argparse
 import collections
+import contextlib
 import json
 import select
 import socket
@@ -194,12 +195,10 @@ class Load:
 
     def _on_readable(self, fd):
         connection = self._busy.get(fd)
-        if connection is None:  # Idle: closed, which the next request sees.
-            self._epoll.unregister(fd)
+        if connection is None:  # Idle: it can only be the server that closes.
             for idle in self._idle:
                 if idle.socket is not None and idle.socket.fileno() == fd:
-                    idle.socket.close()
-                    idle.socket = None
+                    self._close(idle)
             return
         try:
             piece = connection.socket.recv(65536)
@@ -243,7 +242,11 @@ class Load:
         if connection.socket is None:
             return
         self._busy.pop(connection.socket.fileno(), None)
-        connection.socket.close()  # The only descriptor of it: epoll forgets it.
+        # Before the close: a process that is being forked has it open as well,
+        # and so epoll would go on to tell of it.
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(connection.socket)
+        connection.socket.close()
         connection.socket = None
 
     def _give_up_on_late(self, now):
