@@ -105,8 +105,8 @@ void Agent::OnSpawnFailed(const InstanceKey& key, std::string_view step,
     return;
   }
   const std::string text = launcher_.DescribeFailure(key, step, error, detail);
-  launcher_.OnSpawnFailed(key);
   supervisor_->OnSpawnFailed(key, step, error, text);
+  launcher_.OnSpawnFailed(key);
 }
 
 void Agent::OnExited(const InstanceKey& key, const ProcessExit& exit) {

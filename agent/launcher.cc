@@ -63,7 +63,6 @@ int ErrnoOf(const absl::Status& status) {
 void Launcher::Launch(const InstanceKey& key) {
   const absl::Status launched = TryLaunch(key);
   if (launched.ok()) return;
-  OnSpawnFailed(key);
   // The supervisor is calling: it hears of the failure in a later turn.
   parts_.loop.Post([this, key, error = ErrnoOf(launched),
                     text = std::string(launched.message())] {
