@@ -258,7 +258,7 @@ void Agent::Perform(const std::shared_ptr<Apply>& apply, size_t index,
     return Remove(name, done);
   }
   auto begin = [this, apply, index, name, done,
-                desired = std::move(desired)](const absl::Status&) mutable {
+                desired](const absl::Status&) mutable {
     auto prepared = apply->listeners.extract(index);
     const absl::StatusOr<WorkerRecord*> admitted =
         Admit(std::move(desired), *apply->run_as.find(name)->second,
