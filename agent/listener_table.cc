@@ -21,12 +21,20 @@
 namespace apm::agent {
 namespace {
 
-// By the place as it was configured: an address with port 0 finds its socket
-// again, and one that serves other protocols from now on keeps it.
+bool HasPlace(const config::ListenAddress& address) {
+  const bool tcp = address.kind == config::AddressKind::kTcp4 ||
+                   address.kind == config::AddressKind::kTcp6;
+  return !tcp || address.port != 0;
+}
+
+// By the place: a socket that serves other protocols from now on is the same
+// one. Where the kernel picks the port, by what was configured: of two such
+// addresses each finds its own socket again.
 std::string StoredName(const WorkerRecord& record,
                        const config::ListenAddress& address) {
-  return absl::StrCat("listener:", record.name(), ":",
-                      config::FormatAddress(address));
+  return absl::StrCat(
+      "listener:", record.name(), ":",
+      HasPlace(address) ? config::FormatAddress(address) : address.text);
 }
 
 listeners::BindOptions OptionsFor(const WorkerRecord& record) {
@@ -81,8 +89,10 @@ absl::StatusOr<ListenerTable::Prepared> ListenerTable::Prepare(
       continue;
     }
     absl::StatusOr<listeners::BoundListener> bound =
-        ids_.contains(id) ? NumberClash(address)
-                          : TakeOrBind(wanted, address, name);
+        ids_.contains(id) ||
+                std::ranges::count(prepared, name, &Place::name) > 0
+            ? NumberClash(address)
+            : TakeOrBind(wanted, address, name);
     if (!bound.ok()) {
       Discard(std::move(prepared));
       return bound.status();

@@ -87,9 +87,9 @@ TEST_F(ListenerTableTest, TheKeeperDropsWhatItWasGiven) {
   WorkerRecord web = Worker("web", {std::string(kAnyPort)});
   ASSERT_THAT(table_.Open(web), IsOk());
   EXPECT_NE(Port(web), 0);
-  EXPECT_THAT(Told(), ElementsAre("put listener:web:127.0.0.1:0"));
+  EXPECT_THAT(Told(), ElementsAre("put listener:web:http://127.0.0.1:0"));
   table_.Close(web);
-  EXPECT_THAT(Told(), ElementsAre("drop listener:web:127.0.0.1:0"));
+  EXPECT_THAT(Told(), ElementsAre("drop listener:web:http://127.0.0.1:0"));
 }
 
 TEST_F(ListenerTableTest, OpensAllOrNone) {
@@ -101,7 +101,7 @@ TEST_F(ListenerTableTest, OpensAllOrNone) {
   WorkerRecord web = Worker("web", {std::string(kAnyPort), taken});
   EXPECT_THAT(table_.Open(web), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_TRUE(web.listeners.empty());
-  EXPECT_THAT(Told(), ElementsAre("drop listener:web:127.0.0.1:0"));
+  EXPECT_THAT(Told(), ElementsAre("drop listener:web:http://127.0.0.1:0"));
 }
 
 TEST_F(ListenerTableTest, AChangeKeepsWhatStaysAndClosesWhatIsGone) {
@@ -116,8 +116,8 @@ TEST_F(ListenerTableTest, AChangeKeepsWhatStaysAndClosesWhatIsGone) {
   ASSERT_THAT(prepared.status(), IsOk());
   web.desired = wanted.desired;
   table_.Commit(web, *std::move(prepared));
-  EXPECT_THAT(Told(), ElementsAre("put listener:web:127.0.0.3:0",
-                                  "drop listener:web:127.0.0.2:0"));
+  EXPECT_THAT(Told(), ElementsAre("put listener:web:http://127.0.0.3:0",
+                                  "drop listener:web:ws://127.0.0.2:0"));
   ASSERT_EQ(web.listeners.size(), 2);
   EXPECT_EQ(web.listeners[1].bound.address.port, port);
 }
@@ -141,7 +141,7 @@ TEST_F(ListenerTableTest, TakesOverWhatTheKeeperKept) {
   ASSERT_THAT(table_.Open(before), IsOk());
 
   ListenerTable next(keeper_, proxy_);
-  next.AddStored("listener:web:127.0.0.1:0",
+  next.AddStored("listener:web:http://127.0.0.1:0",
                  UniqueFd(dup(before.listeners[0].bound.fd.get())));
   WorkerRecord after = Worker("web", {std::string(kAnyPort)});
   ASSERT_THAT(next.Open(after), IsOk());
@@ -150,20 +150,20 @@ TEST_F(ListenerTableTest, TakesOverWhatTheKeeperKept) {
 }
 
 TEST_F(ListenerTableTest, WhatIsNoListenerIsReplaced) {
-  table_.AddStored("listener:web:127.0.0.1:0",
+  table_.AddStored("listener:web:http://127.0.0.1:0",
                    UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
   WorkerRecord web = Worker("web", {std::string(kAnyPort)});
   ASSERT_THAT(table_.Open(web), IsOk());
-  EXPECT_THAT(Told(), ElementsAre("drop listener:web:127.0.0.1:0",
-                                  "put listener:web:127.0.0.1:0"));
+  EXPECT_THAT(Told(), ElementsAre("drop listener:web:http://127.0.0.1:0",
+                                  "put listener:web:http://127.0.0.1:0"));
 }
 
 // Two names that were searched for: the hashes of their listeners are equal.
 TEST_F(ListenerTableTest, ANumberIsNotGivenTwice) {
   WorkerRecord first = Worker("w449599", {std::string(kAnyPort)});
   WorkerRecord second = Worker("w612382", {std::string(kAnyPort)});
-  ASSERT_EQ(StableId("listener:w449599:127.0.0.1:0"),
-            StableId("listener:w612382:127.0.0.1:0"));
+  ASSERT_EQ(StableId("listener:w449599:http://127.0.0.1:0"),
+            StableId("listener:w612382:http://127.0.0.1:0"));
   ASSERT_THAT(table_.Open(first), IsOk());
   EXPECT_THAT(table_.Open(second), StatusIs(absl::StatusCode::kAlreadyExists));
   table_.Close(first);

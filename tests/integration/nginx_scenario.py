@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 from harness import WORKERS, Agent
-from load import Connection
+from load import parse_answer
 from websocket import WebSocket
 
 # Not loopback, so that nobody trusts it: a visitor.
@@ -139,11 +139,10 @@ server {{
             received = b""
             while piece := client.recv(65536):
                 received += piece
-        connection = Connection(None, "/")
-        connection.buffer = received
-        connection.socket = type("Ended", (), {"sendall": lambda *_: None, "recv": lambda *_: b"",
-                                               "close": lambda *_: None})()
-        return connection.exchange()
+        answer = parse_answer(received)
+        assert answer is not None, received
+        status, body, _, _ = answer
+        return status, body
 
 
 def running(block, folder=None):

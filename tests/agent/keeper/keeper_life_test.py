@@ -387,7 +387,8 @@ def test_end_reaches_what_workers_hid(keeper, agent, daemon, folder):
     os.close(writer)
     os.close(null)
     assert os.read(reader, 3) == b"up\n"
-    assert marked(marker)
+    # A look may miss the one that forks all the time; not every look does.
+    assert any(marked(marker) for _ in range(1000))
     assert keeper.stop(agent) == 0
     assert marked(marker) == []
     assert "could not be killed" not in keeper.log_text()
