@@ -57,7 +57,7 @@ class LogFollower {
     uint64_t missed = 0;  // Lines, whatever the filter, in files not held.
     // Even without lines: something above must not be forgotten.
     bool is_worth_telling = false;
-    bool more = false;          // Lines are waiting.
+    bool more = false;  // Lines are waiting.
   };
 
   // `subscription` was given to `feed` before `workers` were looked up.

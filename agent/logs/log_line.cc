@@ -97,7 +97,8 @@ std::optional<LogLine> ParseJsonLine(std::string_view line) {
   }
   line.remove_suffix(kJsonEnd.size());
   std::optional<std::string> text = ReadJsonText(line);
-  if (!text) return std::nullopt;
+  // A newline that somebody wrote by hand would forge a line for readers.
+  if (!text || text->find('\n') != std::string::npos) return std::nullopt;
   return LogLine{*time, *stream, *instance, *std::move(text)};
 }
 

@@ -1,8 +1,7 @@
 // One line of a worker's log file, as text and as a value.
 //
 //   2026-11-21T12:00:00.123456Z err 0 listening on port 3000
-//   {"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"listening
-//   on port 3000"}
+//   {"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"x"}
 //
 // UTC with microseconds (RFC 3339), stream, instance, then the worker's text
 // up to the newline: its bytes as they are, control characters too; in JSON

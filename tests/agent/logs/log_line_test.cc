@@ -74,6 +74,7 @@ TEST(LogLineTest, RefusesJsonThatIsNotOurs) {
        R"({"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"a"b"})",
        R"({"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"\n"})",
        R"({"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"\u0020"})",
+       R"({"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"\u000a"})",
        R"({"time":"2026-11-21T12:00:00.123456Z","stream":"err","instance":0,"text":"\"})",
        R"({"time":"2026-11-21 12:00:00.123456Z","stream":"err","instance":0,"text":""})"}) {
     EXPECT_EQ(ParseLine(line), std::nullopt) << line;
