@@ -119,7 +119,7 @@ def agent_kills(count, rate=RATE):
             load.wait_for(200)
             for _ in range(count):
                 kill_agent(agent)
-                load.wait_for(200)
+                load.wait_for(rate)  # A second: one that dies young is started again later.
         after = pids(agent)
         restarts = [instance["restarts"] for worker in agent.workers().values() for instance in worker["instances"]]
     figures.expect_no_failure(load)
@@ -179,7 +179,7 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
                 torn += sum(now != then for name in before for now, then in zip(after[name], before[name]))
                 before = after
                 wait_until_echoed(forgers, 2)
-                load.wait_for(rate)  # A second: one that dies young is started again later.
+                load.wait_for(rate)  # As above.
         told = [agent.info(name) for name in before]
         logs = "".join(agent.logs(name, "-n", "10000") for name in ("web", "echo", "idle"))
     figures.count_load(load)
