@@ -4,11 +4,13 @@ A scenario returns its Figures: rows for people, and what was wrong. The tests
 run each small, bench/survival as large as they are promised.
 """
 
-import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import signal
+import subprocess
+import tempfile
 import time
 
 import processes
@@ -116,7 +118,7 @@ def agent_kills(count, rate=RATE):
             load.wait_for(200)
             for _ in range(count):
                 kill_agent(agent)
-                load.wait_for(200)
+                load.wait_for(rate)  # A second: one that dies young is started again later.
         after = pids(agent)
         restarts = [instance["restarts"] for worker in agent.workers().values() for instance in worker["instances"]]
     figures.expect_no_failure(load)
@@ -176,7 +178,7 @@ worker {{ name idle; exec node; params {WORKERS}/server.js; server http://127.0.
                 torn += sum(now != then for name in before for now, then in zip(after[name], before[name]))
                 before = after
                 wait_until_echoed(forgers, 2)
-                load.wait_for(rate)  # A second: one that dies young is started again later.
+                load.wait_for(rate)  # As above.
         told = [agent.info(name) for name in before]
         logs = "".join(agent.logs(name, "-n", "10000") for name in ("web", "echo", "idle"))
     figures.count_load(load)
@@ -239,8 +241,7 @@ def escapee(ending):
             keep = processes.marked(mark)
         figures.rows["left"] = len(processes.marked(mark) - set(keep))
         figures.expect(not processes.marked(mark) - set(keep), f"left: {processes.marked(mark)}")
-    with contextlib.suppress(AssertionError):
-        figures.expect(not processes.marked(mark), "left after the daemon's end")
+    figures.expect(not processes.marked(mark), "left after the daemon's end")
     return figures
 
 
@@ -286,3 +287,63 @@ def lasting(agent):
     return {name: {"state": worker["state"], "id": agent.info(name)["id"], "source": worker["source"],
                    "overlays": worker["overlays"], "instances": [instance["id"] for instance in worker["instances"]]}
             for name, worker in agent.workers().items()}
+
+
+# ---- logs ----
+
+def log_lines(count, rotations, width=40):
+    """Lines through rotations: in the files, and in `logs -f`, all and whole."""
+    figures = Figures(f"{count:,} log lines through {rotations} rotations")
+    expected = re.compile(rf"line (\d+) of {count} x{{{width}}} end")
+    stored = len("2026-11-21T12:00:00.123456Z out 0 ") + width + len(f"line {count} of {count}  end\n")
+    config = (f"worker {{ name big; exec python3; params {OWN_WORKERS}/counter.py {count} {width}; "
+              f"log rotate size={count * stored // (rotations + 1) // 1024}K keep=100; }}\n")
+    with Agent(config) as agent, tempfile.TemporaryFile("w+") as seen:
+        agent.ctl("start", "big")
+        follower = subprocess.Popen([agent.bin / "apmctl", "--socket", agent.socket, "logs", "-f", "big"],
+                                    stdout=seen, stderr=subprocess.PIPE, text=True)
+        try:
+            agent.wait_for(lambda: _tail(seen).endswith("the counter waits\n"), "the follower's first line")
+            began = time.monotonic()
+            os.kill(agent.pids("big")[0], signal.SIGUSR1)
+            agent.wait_for(lambda: _tail(seen).endswith("the counter is through\n"), "the follower's last line", within=600)
+            seconds = time.monotonic() - began
+        finally:
+            follower.terminate()
+            said = follower.communicate()[1]
+        seen.seek(0)
+        followed = _numbers_in(expected, seen)
+        files = sorted((agent.state / "logs").glob("big.log*"), key=lambda path: -int(path.name[8:] or 0))
+        kept = [number for path in files for number in _numbers_in(expected, open(path, errors="replace"))]
+        dropped = agent.info("big")["counters"]["log_lines_dropped"]
+    figures.rows = {"rotations": len(files) - 1, "lines in the files": f"{len(kept):,}",
+                    "lines that `logs -f` saw": f"{len(followed):,}", "lines a second": f"{count / seconds:,.0f}"}
+    figures.expect(kept == list(range(count)), f"in the files: {_first_wrong(kept, count)}")
+    figures.expect(followed == list(range(count)), f"followed: {_first_wrong(followed, count)}")
+    figures.expect(len(files) - 1 >= rotations, f"{len(files) - 1} rotations")
+    figures.expect(dropped == 0, f"{dropped} lines were dropped")
+    figures.expect(not said, f"the follower said: {said}")
+    return figures
+
+
+def _tail(file):
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), 200, max(0, size - 200)).decode(errors="replace")
+
+
+def _numbers_in(expected, lines):
+    """Numbers of the counter's lines; -1 for one that is torn."""
+    numbers = []
+    for line in lines:
+        if "the counter " in line:
+            continue
+        found = expected.search(line)
+        numbers.append(int(found[1]) if found and line.endswith(found[0] + "\n") else -1)
+    return numbers
+
+
+def _first_wrong(numbers, count):
+    for place, number in enumerate(numbers):
+        if number != place:
+            return f"{len(numbers)} lines, at place {place} there is {number}"
+    return f"{len(numbers)} lines of {count}"

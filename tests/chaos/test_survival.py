@@ -34,6 +34,10 @@ def test_a_worker_that_runs_away_is_caught(ending):
     promised(scenarios.escapee(ending))
 
 
+def test_no_log_line_is_lost_in_a_rotation():
+    promised(scenarios.log_lines(50_000, 8))
+
+
 @pytest.mark.parametrize("with_workers", [False, True], ids=["services", "workers too"])
 def test_all_is_as_before_when_everything_was_killed(with_workers):
     promised(scenarios.everything_killed(with_workers))

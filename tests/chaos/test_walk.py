@@ -47,6 +47,8 @@ class Walk:
 
     def write(self):
         FOLDER.mkdir(parents=True, exist_ok=True)
+        for old in FOLDER.glob("walk-problem-*.log"):
+            old.unlink()
         (FOLDER / "walk.md").write_text("\n".join(self.table()) + "\n")
         for number, outcome in enumerate(outcome for outcome in self.outcomes if outcome.problems):
             text = "\n".join([str(outcome.step), *outcome.problems, "", outcome.log])
