@@ -17,6 +17,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
 
+#include "base/fault/fault.h"
 #include "base/os/errno_status.h"
 #include "base/status/status_macros.h"
 
@@ -246,7 +247,9 @@ Transaction::~Transaction() {
 }
 
 absl::Status Transaction::Commit() {
+  fault::Point("agent.store.commit");
   APM_RETURN_IF_ERROR(database_->Execute("COMMIT"));
+  fault::Point("agent.store.committed");
   database_ = nullptr;
   return absl::OkStatus();
 }
