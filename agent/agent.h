@@ -176,6 +176,7 @@ class Agent final : public AgentApi,
   absl::Status TakeSharedMemory();
   // What should run, of what is stored and what the files say.
   std::vector<store::DesiredWorker> ChooseWorkers();
+  void CompleteFirstBoot();
   bool IsDisabled(std::string_view name) const;
   void BootWorker(store::DesiredWorker desired);
   void AdoptProcesses();
@@ -229,6 +230,7 @@ class Agent final : public AgentApi,
   // ---- Apply (agent_apply.cc) ----
   void ApplyLoaded(std::shared_ptr<Apply> apply);
   std::vector<config::CurrentWorker> CurrentWorkers() const;
+  void AddUnfinished(Apply& apply) const;
   absl::Status OpenForApply(Apply& apply);
   void StoreAndPerform(const std::shared_ptr<Apply>& apply);
   store::DesiredWorker WantedOf(const config::PlannedChange& change);
@@ -280,6 +282,7 @@ class Agent final : public AgentApi,
   // Of the boot.
   Inheritance inheritance_;
   std::optional<store::DesiredState> desired_;
+  bool first_boot_ = true;  // Of this life of the daemon.
   bool swept_ = false;
   TimerId boot_timer_ = kNoTimer;
   std::vector<std::function<void()>> early_events_;  // Of the keeper.

@@ -7,7 +7,9 @@
 // one that finds the new definitions there, sees by their hash which processes
 // are of the old ones, and goes on.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -126,6 +128,7 @@ void Agent::ApplyLoaded(std::shared_ptr<Apply> apply) {
     apply->report.warnings.push_back(text.substr(0, text.find('\n')));
   }
   apply->plan = config::Plan(CurrentWorkers(), apply->wanted, apply->prune);
+  AddUnfinished(*apply);
   for (const PlannedChange& change : apply->plan) {
     ConfigChange reported{change.worker, ActionOf(change.action), change.fields,
                           change.refusal};
@@ -156,6 +159,40 @@ std::vector<config::CurrentWorker> Agent::CurrentWorkers() const {
   for (const auto& [name, record] : records_) add(record.desired);
   for (const auto& [name, desired] : deleted_) add(desired);
   return current;
+}
+
+// What an earlier apply, or reload, stored and did not bring about: processes
+// of an old definition, another number of them.
+void Agent::AddUnfinished(Apply& apply) const {
+  for (const config::WorkerConfig& wanted : apply.wanted.workers) {
+    const auto found = records_.find(wanted.name);
+    if (found == records_.end()) continue;
+    const WorkerRecord& record = found->second;
+    if (record.desired.source != store::Source::kConfig) continue;
+    const auto snapshot = supervisor_->Find(wanted.name);
+    if (!snapshot) continue;
+    bool outdated = false;
+    for (uint32_t i = 0; i < record.instances(); ++i) {
+      outdated |= record.should_run(i) && IsOutdated(record, i);
+    }
+    const bool miscounted = snapshot->instances.size() != record.instances() &&
+                            !snapshot->reloading;
+    if (!outdated && !miscounted) continue;
+    auto change =
+        std::ranges::find(apply.plan, wanted.name, &PlannedChange::worker);
+    if (change == apply.plan.end()) {
+      PlannedChange unfinished;
+      unfinished.worker = wanted.name;
+      unfinished.action = outdated ? PlannedChange::Action::kRolling
+                                   : PlannedChange::Action::kUpdate;
+      unfinished.wanted = wanted;
+      unfinished.fields = {"an earlier change is not finished"};
+      change = apply.plan.insert(change, std::move(unfinished));
+    }
+    change->steps.replace |= outdated;
+    change->steps.scale |= miscounted;
+  }
+  std::ranges::sort(apply.plan, {}, &PlannedChange::worker);
 }
 
 // All listeners that are new, or none.

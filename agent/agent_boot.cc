@@ -6,9 +6,10 @@
 //   Boot               shared memory, workers, the processes that run already
 //   Converge           start, stop and delete what is not as it should be
 //
-// Where a first agent (of this life of the daemon) takes the workers of the
-// configuration from the files, a later one takes them from the store: a crash
-// must not apply a file that somebody is editing.
+// The first boot of a daemon takes the workers of the configuration from the
+// files, a later one takes them from the store: a crash must not apply a file
+// that somebody is editing. It is the first until the keeper has a note that
+// one is complete, and everything of it stored.
 
 #include <cstddef>
 #include <cstdint>
@@ -61,6 +62,7 @@ void Agent::OnWelcome(Welcome welcome) {
   keeper_pid_ = welcome.keeper;
   incarnation_ = welcome.agent_incarnation;
   inheritance_ = Inheritance(welcome);
+  first_boot_ = inheritance_.daemon_note().empty();
   for (const std::string& name : inheritance_.wanted()) keeper_.FetchFd(name);
   for (const std::string& name : inheritance_.stale_fds()) keeper_.DropFd(name);
   for (const std::string& name : inheritance_.stale_notes()) {
@@ -83,7 +85,7 @@ void Agent::OnDesiredState(absl::StatusOr<store::DesiredState> state) {
   if (!state.ok()) {
     // With processes that nobody wants to know of a guess is worse than a
     // pause: they run on, and the keeper tries again.
-    if (absl::IsFailedPrecondition(state.status()) || incarnation_ > 1) {
+    if (absl::IsFailedPrecondition(state.status()) || !first_boot_) {
       log::Error("%s", state.status().message());
       return EndProcess(absl::IsFailedPrecondition(state.status()) ? kExitConfig
                                                                    : 1);
@@ -99,7 +101,7 @@ void Agent::OnDesiredState(absl::StatusOr<store::DesiredState> state) {
   }
   next_instance_id_ = state->next_instance_id;
   desired_ = *std::move(state);
-  if (incarnation_ > 1) {
+  if (!first_boot_ || !inheritance_.processes().empty()) {
     swept_ = true;
     return BootWhenComplete();
   }
@@ -131,6 +133,7 @@ void Agent::BootWhenComplete() {
 }
 
 void Agent::Boot() {
+  const bool stops = inheritance_.daemon_note() == kDaemonStops;
   supervisor_ =
       std::make_unique<supervisor::Supervisor>(supervisor::Supervisor::Options{
           .timers = loop_,
@@ -158,7 +161,7 @@ void Agent::Boot() {
   booted_ = true;
   IntroduceToProxy();
   listeners_.DropUnclaimed();
-  Converge();
+  if (!stops) Converge();
   if (absl::Status started = control_->Start(); !started.ok()) {
     log::Error("serve the control API: %s", started.ToString());
     return EndProcess(1);
@@ -208,7 +211,7 @@ absl::Status Agent::TakeSharedMemory() {
 // ---- Workers ----
 
 std::vector<store::DesiredWorker> Agent::ChooseWorkers() {
-  const bool from_files = incarnation_ == 1 || desired_->created;
+  const bool from_files = first_boot_ || desired_->created;
   std::map<std::string, store::DesiredWorker, std::less<>> stored;
   std::vector<store::DesiredWorker> chosen;
   std::vector<store::DesiredWorker> changed;
@@ -250,8 +253,17 @@ std::vector<store::DesiredWorker> Agent::ChooseWorkers() {
       erased.push_back(name);  // Gone from the files while we were down.
     }
   }
-  Save(std::move(changed), std::move(erased), [](const absl::Status&) {});
+  Save(std::move(changed), std::move(erased),
+       [this](const absl::Status& written) {
+         if (written.ok()) CompleteFirstBoot();
+       });
   return chosen;
+}
+
+// From now on the store says what is wanted.
+void Agent::CompleteFirstBoot() {
+  if (!std::exchange(first_boot_, false) || shutting_down_) return;
+  keeper_.PutState(kDaemonNoteName, kDaemonRuns);
 }
 
 bool Agent::IsDisabled(std::string_view name) const {

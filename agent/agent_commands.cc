@@ -22,6 +22,7 @@
 
 #include "agent/agent.h"
 #include "agent/durable_answer.h"
+#include "agent/kept_names.h"
 #include "agent/run_as.h"
 #include "agent/worker_view.h"
 #include "base/log/log.h"
@@ -346,6 +347,8 @@ absl::StatusOr<supervisor::Target> Agent::ParseTarget(
 void Agent::Shutdown(ApiCallback<ShutdownReport> done) {
   log::Info("stopping all workers");
   shutting_down_ = true;  // What is wanted stays as it is stored.
+  // If this agent is killed on the way, the next one goes on with it.
+  keeper_.PutState(kDaemonNoteName, kDaemonStops);
   for (auto& [name, record] : records_) {
     listeners_.Close(record);
     killed_.try_emplace(name);

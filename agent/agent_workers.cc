@@ -206,6 +206,7 @@ void Agent::Save(std::vector<store::DesiredWorker> changed,
 
 void Agent::OnDurabilityChanged(bool durable, const std::string& reason) {
   not_durable_ = durable ? "" : reason;
+  if (durable && booted_) CompleteFirstBoot();
   if (event_writer_ == nullptr) {  // Still booting.
     if (!durable) log::Error("%s", reason);
     return;

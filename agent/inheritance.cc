@@ -43,6 +43,8 @@ Inheritance::Inheritance(const Welcome& welcome) {
       }
     } else if (auto place = ParseInstanceNoteName(name)) {
       instance_memos_.emplace(*std::move(place), value);
+    } else if (name == kDaemonNoteName) {
+      daemon_note_ = value;
     } else {
       stale_notes_.push_back(name);
     }

@@ -45,6 +45,9 @@ class Inheritance {
   const std::map<InstancePlace, std::string>& instance_memos() const {
     return instance_memos_;
   }
+  // kDaemonRuns or kDaemonStops; empty before the first boot is complete.
+  const std::string& daemon_note() const { return daemon_note_; }
+
   // Everything that is not a process's: listening sockets and shared memory.
   UniqueFd Take(std::string_view name);
   std::map<std::string, UniqueFd, std::less<>> TakeAll(std::string_view prefix);
@@ -61,6 +64,7 @@ class Inheritance {
   std::vector<InheritedProcess> processes_;
   std::map<InstancePlace, std::string> instance_memos_;
   std::map<std::string, UniqueFd, std::less<>> others_;
+  std::string daemon_note_;
   std::vector<std::string> stale_fds_;
   std::vector<std::string> stale_notes_;
 };

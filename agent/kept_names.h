@@ -2,7 +2,7 @@
 // that comes after it.
 //
 //   descriptors   stdin:web/0/17   stdout: stderr: stray:   links sessions ...
-//   notes         process:web/0/17   instance:web/0
+//   notes         process:web/0/17   instance:web/0   daemon
 //
 // A worker's name has no slash (agent/config).
 
@@ -22,6 +22,11 @@ inline constexpr std::string_view kLinkRecordsName = "links";
 inline constexpr std::string_view kSessionRecordsName = "sessions";
 inline constexpr std::string_view kCountersName = "counters";
 inline constexpr std::string_view kEventsName = "events";
+
+// A note about the daemon itself; none before its first boot is complete.
+inline constexpr std::string_view kDaemonNoteName = "daemon";
+inline constexpr std::string_view kDaemonRuns = "runs";
+inline constexpr std::string_view kDaemonStops = "stops";
 
 // The agent's ends of a process's pipes.
 enum class PipeEnd : uint8_t {

@@ -13,6 +13,7 @@ namespace apm::agent {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::Key;
 using ::testing::Pair;
 using ::testing::SizeIs;
@@ -85,6 +86,15 @@ TEST(InheritanceTest, OthersAreTakenByNameOrByPrefix) {
   EXPECT_FALSE(inheritance.Take("events"));
   EXPECT_THAT(inheritance.TakeAll("listener:"),
               ElementsAre(Key("listener:a"), Key("listener:b")));
+}
+
+TEST(InheritanceTest, KnowsWhetherTheDaemonHasBooted) {
+  Welcome welcome;
+  EXPECT_EQ(Inheritance(welcome).daemon_note(), "");
+  welcome.states[std::string(kDaemonNoteName)] = kDaemonRuns;
+  Inheritance inheritance(welcome);
+  EXPECT_EQ(inheritance.daemon_note(), kDaemonRuns);
+  EXPECT_THAT(inheritance.stale_notes(), IsEmpty());
 }
 
 TEST(InheritanceTest, ADescriptorThatTheKeeperHasNoMoreIsNotWaitedFor) {
