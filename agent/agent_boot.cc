@@ -175,6 +175,8 @@ void Agent::Boot() {
           incarnation_ == 1
               ? ""
               : absl::StrFormat("; agent %d of this daemon", incarnation_)));
+  // The agent before us was told to end everything, and did not get there.
+  if (stops) OnShutdownRequested();
 }
 
 absl::Status Agent::TakeSharedMemory() {
