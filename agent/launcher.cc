@@ -163,7 +163,7 @@ void Launcher::Adopt(InheritedProcess inherited, bool ready) {
   const auto collect = [&](PipeEnd end, logs::Stream stream) {
     if (!pipes[end]) return;
     parts_.logs.AddStream(key.worker, key.instance, stream,
-                          std::move(pipes[end]));
+                          std::move(pipes[end]), logs::Origin::kAdopted);
   };
   collect(PipeEnd::kStderr, logs::Stream::kErr);
   if (!record.pipe_mode()) return collect(PipeEnd::kStdout, logs::Stream::kOut);

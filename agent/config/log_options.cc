@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/time/time.h>
 
@@ -149,7 +150,32 @@ class LogReader {
   LogConfig config_;
 };
 
+// The largest unit that divides it: "20M", "1000k", "7".
+std::string SizeText(uint64_t bytes) {
+  constexpr std::string_view kUnits = "kMG";
+  size_t unit = 0;
+  while (unit < kUnits.size() && bytes > 0 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return absl::StrCat(bytes, unit == 0 ? "" : std::string(1, kUnits[unit - 1]));
+}
+
 }  // namespace
+
+std::string FormatLog(const LogConfig& log) {
+  std::string text =
+      absl::StrCat("rotate size=", SizeText(log.max_bytes), " keep=", log.keep);
+  if (log.max_age != absl::InfiniteDuration()) {
+    absl::StrAppend(&text, " age=", absl::FormatDuration(log.max_age));
+  }
+  absl::StrAppend(&text, " format ", log.json ? "json" : "text");
+  if (log.max_lines > 0) {
+    absl::StrAppend(&text, " rate ", log.max_lines, "/",
+                    absl::FormatDuration(log.lines_per));
+  }
+  return text;
+}
 
 LogConfig ReadLogOptions(
     const std::vector<std::string>& values,

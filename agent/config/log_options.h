@@ -24,4 +24,7 @@ LogConfig ReadLogOptions(
     const std::function<void(size_t index, std::string message,
                              std::string hint)>& problem);
 
+// As a directive would have it: "rotate size=20M keep=5 format text".
+std::string FormatLog(const LogConfig& log);
+
 }  // namespace apm::config

@@ -20,6 +20,7 @@
 #include <absl/time/time.h>
 
 #include "agent/config/listen_address.h"
+#include "agent/config/log_options.h"
 #include "agent/config/utf8.h"
 
 namespace apm::config {
@@ -42,6 +43,8 @@ std::string Text(RestartPolicy policy) {
 std::string Text(absl::Duration duration) {
   return absl::FormatDuration(duration);
 }
+
+std::string Text(const LogConfig& log) { return Quoted(FormatLog(log)); }
 
 std::string SignalText(int signal) {
   const char* const name = sigabbrev_np(signal);
@@ -145,7 +148,7 @@ Differences Comparison::Run() && {
   Value("trust_proxy", before_.trust_proxy, trust_proxy);
   List("trusted", Sorted(before_.trusted), Sorted(trusted));
   Value("access_log", before_.access_log, access_log);
-  if (before_.log != log) result_.fields.push_back("log");
+  Value("log", before_.log, log);
   return std::move(result_);
 }
 

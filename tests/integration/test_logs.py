@@ -5,6 +5,7 @@ APM_LOG_LINES=1000000 for the full size.
 
 import os
 import re
+import signal
 import stat
 import subprocess
 
@@ -78,6 +79,18 @@ def test_a_follower_sees_every_line_over_rotations_that_remove_files():
                 kept.append(STORED.fullmatch(line).group(1))
         assert kept == numbers(LINES - len(kept) + 1, LINES)
         assert agent.info("one")["counters"]["log_lines_dropped"] == 0
+
+
+def test_a_follower_misses_nothing_when_the_agent_is_killed():
+    with agent_with(printer("one", "log rotate size=1M keep=100;")) as agent:
+        with Follower(agent, "one") as follower:
+            assert follower.take(1) == ["ready"]
+            before = agent.ctl("status", "--output", "json").json
+            os.kill(before["agent_pid"], signal.SIGKILL)
+            assert "went away" in follower.process.stderr.readline()
+            go(agent, "one")  # Nobody reads its pipe for now.
+            assert follower.take(LINES) == numbers(1, LINES)
+            assert "is back" in follower.process.stderr.readline()
 
 
 def test_several_workers_are_followed_at_once():

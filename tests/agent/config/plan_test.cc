@@ -171,16 +171,24 @@ INSTANTIATE_TEST_SUITE_P(
                   Action::kUpdate,
                   {.socket_mode = true},
                   {"socket_mode 0600 -> 0666"}},
+        FieldCase{"log",
+                  [](auto& worker) {
+                    worker.log.max_bytes = 1000;
+                    worker.log.keep = 2;
+                    worker.log.max_age = absl::Hours(24);
+                    worker.log.json = true;
+                    worker.log.max_lines = 200;
+                    worker.log.lines_per = absl::Seconds(30);
+                  },
+                  Action::kUpdate,
+                  kNothing,
+                  {"log 'rotate size=20M keep=5 format text' -> 'rotate "
+                   "size=1000 keep=2 age=24h format json rate 200/30s'"}},
         FieldCase{"access_log",
                   [](auto& worker) { worker.access_log = false; },
                   Action::kUpdate,
                   kNothing,
-                  {"access_log on -> off"}},
-        FieldCase{"log",
-                  [](auto& worker) { worker.log.keep = 1; },
-                  Action::kUpdate,
-                  kNothing,
-                  {"log"}}),
+                  {"access_log on -> off"}}),
     [](const auto& test) { return test.param.name; });
 
 TEST(PlanTest, AgreementNeedsNothing) {
