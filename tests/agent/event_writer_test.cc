@@ -127,6 +127,31 @@ TEST_F(EventWriterTest, ACrashCarriesTheExitAndTheLastWords) {
   EXPECT_EQ(event.exit, exit);
 }
 
+TEST_F(EventWriterTest, WordsOfTheNextProcessAreNotTheLastOfThisOne) {
+  SayOnStderr("the last");
+  writer_->OnExited(kWeb);
+  // Its place is taken before the state changes.
+  Pipe next = CreatePipe().value();
+  stderr_ = std::move(next.write_end);
+  SayOnStderr("the first");
+  logs_->AddStream("web", 0, logs::Stream::kErr, std::move(next.read_end));
+  absl::Notification read;
+  logs_->Flush([&] { read.Notify(); });
+  read.WaitForNotification();
+  Crash();
+  RunUntil(*loop_, [this] { return !Events().empty(); });
+  EXPECT_THAT(Events()[0].stderr_tail, ElementsAre("the last"));
+}
+
+TEST_F(EventWriterTest, AnEndThatNobodyCallsACrashIsNoEvent) {
+  writer_->OnExited(kWeb);
+  absl::Notification read;
+  logs_->Flush([&] { read.Notify(); });
+  read.WaitForNotification();
+  loop_->RunOnce(absl::ZeroDuration());
+  EXPECT_THAT(Events(), IsEmpty());
+}
+
 TEST_F(EventWriterTest, WhatFollowsACrashWaitsBehindIt) {
   Say("before");
   Crash();
