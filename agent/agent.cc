@@ -204,7 +204,12 @@ void Agent::OnKeeperGone(const absl::Status& reason) {
 void Agent::EndProcess(int exit_code) {
   exit_code_ = exit_code;
   control_->Stop(absl::Seconds(1));
-  if (exit_code == 0) keeper_.Shutdown();
+  if (exit_code == 0) {
+    // The keeper answers with SIGTERM, too early for us: we end by ourselves
+    // when the workers' last lines and the state are written.
+    signal(SIGTERM, SIG_IGN);
+    keeper_.Shutdown();
+  }
   loop_.Stop();
 }
 
