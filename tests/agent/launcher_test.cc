@@ -91,7 +91,11 @@ class LauncherTest : public ::testing::Test {
   NoteBook notes_{keeper_};
   WorkerLinks links_{{*loop_, keeper_, proxy_, *logs_, notes_, {}, {}}};
   Background background_{EventLoop::Create().value()};
-  Sweeper sweeper_{*loop_, background_, {}};
+  bool swept_ = false;
+  Sweeper sweeper_{
+      *loop_, background_,
+      [this](const supervisor::InstanceKey&,
+             const std::vector<supervisor::Survivor>&) { swept_ = true; }};
   Launcher launcher_{{*loop_,
                       keeper_,
                       *logs_,
@@ -175,6 +179,7 @@ TEST_F(LauncherTest, ASweepBeginsWithTheGroup) {
   ASSERT_THAT(keeper_.Start(), IsOk());
   launcher_.Sweep(key_);
   EXPECT_THAT(keeper_end_.Said(), ElementsAre("signal 9 to web/0/7"));
+  RunUntil(*loop_, [this] { return swept_; });
 }
 
 TEST_F(LauncherTest, AWorkerThatWasDeletedMeanwhileIsAFailureToo) {
