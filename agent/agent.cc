@@ -114,17 +114,22 @@ void Agent::OnExited(const InstanceKey& key, const ProcessExit& exit) {
     early_events_.push_back([this, key, exit] { OnExited(key, exit); });
     return;
   }
-  judged_exit_ = &exit;
-  judged_key_ = key;
+  exits_.insert_or_assign(key, exit);
+  judged_ = {key, exit};
+  event_writer_->OnExited(key);
   supervisor_->OnExited(key, exit);
-  judged_exit_ = nullptr;
+  judged_.reset();
 }
 
 void Agent::OnSwept(const InstanceKey& key,
                     const std::vector<supervisor::Survivor>& survivors) {
   // First the supervisor, which may note what follows from it: once the exit
   // is acknowledged nobody is told of it again.
+  if (const auto exit = exits_.extract(key); !exit.empty()) {
+    judged_ = {key, exit.mapped(), /*swept=*/true};
+  }
   supervisor_->OnSwept(key, survivors);
+  judged_.reset();
   launcher_.Close(key);
 }
 
@@ -199,7 +204,12 @@ void Agent::OnKeeperGone(const absl::Status& reason) {
 void Agent::EndProcess(int exit_code) {
   exit_code_ = exit_code;
   control_->Stop(absl::Seconds(1));
-  if (exit_code == 0) keeper_.Shutdown();
+  if (exit_code == 0) {
+    // The keeper answers with SIGTERM, too early for us: we end by ourselves
+    // when the workers' last lines and the state are written.
+    signal(SIGTERM, SIG_IGN);
+    keeper_.Shutdown();
+  }
   loop_.Stop();
 }
 
@@ -255,18 +265,21 @@ void Agent::OnWorkerLinkLost(const LinkKey& link) {
 
 void Agent::OnStateChanged(const InstanceKey& key, InstanceState from,
                            InstanceState to, std::string_view reason) {
-  const bool judged = judged_exit_ != nullptr &&
-                      judged_key_.worker == key.worker &&
-                      judged_key_.instance == key.instance;
   const bool told_to_end = from == InstanceState::kStopping;
+  // Of a process that is replaced at once `key` is the next one.
+  const bool ended = judged_ && judged_->swept == told_to_end &&
+                     judged_->key.worker == key.worker &&
+                     judged_->key.instance == key.instance &&
+                     (!told_to_end || judged_->key == key);
+  const InstanceKey& who = ended ? judged_->key : key;
   event_writer_->OnStateChange(
-      {.key = key,
+      {.key = who,
        .from = from,
        .to = to,
        .reason = reason,
-       .pid = launcher_.Pid(key),
-       .exit = judged ? judged_exit_ : nullptr,
-       .crash = judged && !told_to_end && to != InstanceState::kExited});
+       .pid = launcher_.Pid(who),
+       .exit = ended ? &judged_->exit : nullptr,
+       .crash = ended && !told_to_end && to != InstanceState::kExited});
 }
 
 void Agent::OnKilled(const InstanceKey& key, pid_t pid, absl::Duration waited) {

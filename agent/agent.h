@@ -288,9 +288,15 @@ class Agent final : public AgentApi,
   std::vector<std::function<void()>> early_events_;  // Of the keeper.
   bool booted_ = false;  // Until then the proxy is told nothing.
 
-  // The exit that the supervisor is judging, for the event it leads to.
-  const ProcessExit* judged_exit_ = nullptr;
-  InstanceKey judged_key_;
+  // The end of a process that the supervisor is told of, for the event it
+  // leads to: of a crash when it exits, of a stop when all of it is gone.
+  struct End {
+    InstanceKey key;
+    ProcessExit exit;
+    bool swept = false;
+  };
+  std::optional<End> judged_;
+  std::map<InstanceKey, ProcessExit, KeyOrder> exits_;  // Until they are swept.
 
   // "web/0 (pid 12)" by worker: what had to be killed since a command that
   // will report it began.

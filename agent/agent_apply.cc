@@ -280,8 +280,9 @@ void Agent::Perform(const std::shared_ptr<Apply>& apply, size_t index,
     if (--apply->open > 0) return;
     event_writer_->Say(
         events::type::kConfigApplied, events::Severity::kInfo, "",
-        absl::StrFormat("the configuration is applied: %d workers changed",
-                        apply->desired.size()));
+        absl::StrFormat("the configuration is applied: %d worker%s changed",
+                        apply->desired.size(),
+                        apply->desired.size() == 1 ? "" : "s"));
     apply->answer->OnDone(std::move(apply->report));
   };
   deleted_.erase(name);
@@ -304,8 +305,10 @@ void Agent::Perform(const std::shared_ptr<Apply>& apply, size_t index,
     supervisor_->Start({name, std::nullopt}, done);
   };
   if (found == records_.end()) return begin(absl::OkStatus());
-  if (change.steps.at_once) {
-    // Its processes get other pipes from now on: all of it is made anew.
+  if (change.steps.at_once ||
+      found->second.pipe_mode() == desired.definition.listeners.empty()) {
+    // Its processes get other pipes from now on: all of it is made anew, also
+    // of a worker that is stopped.
     return TakeDown(name, std::move(begin));
   }
   Update(found->second, std::move(desired), *apply->run_as.find(name)->second,
@@ -352,7 +355,9 @@ void Agent::TakeSteps(const std::string& name, config::ChangeSteps steps,
   const auto snapshot = supervisor_->Find(name);
   const auto record = records_.find(name);
   if (!snapshot || record == records_.end()) return done(absl::OkStatus());
-  if (std::exchange(steps.replace, false) &&
+  // What will not be wanted any more is not replaced first.
+  const bool fewer = record->second.instances() < snapshot->instances.size();
+  if (!(steps.scale && fewer) && std::exchange(steps.replace, false) &&
       snapshot->state != supervisor::WorkerState::kStopped) {
     return supervisor_->Reload({name, std::nullopt},
                                next(steps, std::move(done)));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,18 @@ events::Exit ToEvent(const supervisor::ProcessExit& exit) {
 
 EventWriter::~EventWriter() { Flush(); }
 
+void EventWriter::OnExited(const supervisor::InstanceKey& key) {
+  auto last_words = std::make_shared<LastWords>(LastWords{key, std::nullopt});
+  last_words_ = last_words;
+  logs_.RecentErrorsAfterFlush(
+      loop_, key.worker, key.instance, kTailPatience,
+      [this, last_words,
+       alive = std::weak_ptr(alive_)](std::vector<std::string> lines) {
+        last_words->lines = std::move(lines);
+        if (!alive.expired()) Release();
+      });
+}
+
 void EventWriter::OnStateChange(const StateChange& change) {
   events::Event event;
   event.type = events::type::kWorkerState;
@@ -63,7 +76,11 @@ void EventWriter::OnStateChange(const StateChange& change) {
   event.to_state = supervisor::Name(change.to);
   event.text = change.reason;
   if (change.exit != nullptr) event.exit = ToEvent(*change.exit);
-  Add(std::move(event), /*complete=*/!change.crash);
+  if (!change.crash) return Add(std::move(event), nullptr);
+  if (last_words_ == nullptr || last_words_->of != change.key) {
+    OnExited(change.key);
+  }
+  Add(std::move(event), last_words_);
 }
 
 void EventWriter::Say(std::string_view type, events::Severity severity,
@@ -73,44 +90,35 @@ void EventWriter::Say(std::string_view type, events::Severity severity,
   event.severity = severity;
   event.worker = worker;
   event.text = std::move(text);
-  Add(std::move(event), /*complete=*/true);
+  Add(std::move(event), nullptr);
 }
 
-void EventWriter::Add(events::Event event, bool complete) {
+void EventWriter::Add(events::Event event,
+                      std::shared_ptr<const LastWords> last_words) {
   event.time = absl::Now();
   Log(event);
-  const uint64_t number = next_number_++;
-  const std::string worker = event.worker;
-  const uint32_t instance = event.instance;
-  waiting_.push_back({number, std::move(event), complete});
-  if (complete) return Release();
-  logs_.RecentErrorsAfterFlush(loop_, worker, instance, kTailPatience,
-                               [this, number, alive = std::weak_ptr(alive_)](
-                                   std::vector<std::string> tail) {
-                                 if (!alive.expired())
-                                   Complete(number, std::move(tail));
-                               });
-}
-
-void EventWriter::Complete(uint64_t number, std::vector<std::string> tail) {
-  for (Waiting& waiting : waiting_) {
-    if (waiting.number != number || waiting.complete) continue;
-    waiting.event.stderr_tail = std::move(tail);
-    waiting.complete = true;
-    Release();
-    return;
-  }
+  waiting_.push_back({std::move(event), std::move(last_words)});
+  Release();
 }
 
 void EventWriter::Release() {
-  while (!waiting_.empty() && waiting_.front().complete) {
-    events_.Append(std::move(waiting_.front().event));
+  while (!waiting_.empty()) {
+    auto& [event, last_words] = waiting_.front();
+    if (last_words != nullptr) {
+      if (!last_words->lines) return;
+      event.stderr_tail = *last_words->lines;
+    }
+    events_.Append(std::move(event));
     waiting_.pop_front();
   }
 }
 
 void EventWriter::Flush() {
-  for (Waiting& waiting : waiting_) waiting.complete = true;
+  for (Waiting& waiting : waiting_) {
+    if (waiting.last_words != nullptr && !waiting.last_words->lines) {
+      waiting.last_words.reset();
+    }
+  }
   Release();
 }
 

@@ -3,7 +3,9 @@
 //
 // A crash event carries the last words of the process, which the log thread
 // may still be reading. It waits for them, briefly, and what happened after it
-// waits behind it, so that the order is that of the facts.
+// waits behind it, so that the order is that of the facts. They are asked for
+// before another process is started in its place, whose words are not the last
+// ones of this.
 
 #pragma once
 
@@ -41,6 +43,9 @@ class EventWriter {
   EventWriter& operator=(const EventWriter&) = delete;
   ~EventWriter();
 
+  // The process has ended; before anybody acts on it.
+  void OnExited(const supervisor::InstanceKey& key);
+
   struct StateChange {
     const supervisor::InstanceKey& key;
     supervisor::InstanceState from;
@@ -61,14 +66,16 @@ class EventWriter {
   void Flush();
 
  private:
+  struct LastWords {
+    supervisor::InstanceKey of;
+    std::optional<std::vector<std::string>> lines;
+  };
   struct Waiting {
-    uint64_t number;
     events::Event event;
-    bool complete;
+    std::shared_ptr<const LastWords> last_words;  // Null: it needs none.
   };
 
-  void Add(events::Event event, bool complete);
-  void Complete(uint64_t number, std::vector<std::string> tail);
+  void Add(events::Event event, std::shared_ptr<const LastWords> last_words);
   void Release();
   void Log(const events::Event& event);
 
@@ -76,7 +83,9 @@ class EventWriter {
   logs::LogStore& logs_;
   events::EventLog& events_;
   std::deque<Waiting> waiting_;  // In the order of the facts.
-  uint64_t next_number_ = 0;
+  // Of the process that has ended last. Shared with the log thread's answer,
+  // and with the events that wait for it.
+  std::shared_ptr<const LastWords> last_words_;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

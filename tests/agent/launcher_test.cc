@@ -19,6 +19,7 @@
 #include "base/os/channel.h"
 #include "base/os/event_loop.h"
 #include "base/os/process_identity.h"
+#include "tests/agent/far_ends.h"
 #include "tests/agent/silent_events.h"
 #include "tests/testing/status_matchers.h"
 
@@ -52,6 +53,11 @@ class LauncherTest : public ::testing::Test {
     return mkdtemp(name.data());
   }
 
+  void UsePipeMode() {
+    records_["web"].desired.definition.listeners.emplace_back();
+    links_.UseBoard(LinkBoard::Create(3, 5).value(), /*nothing_known=*/false);
+  }
+
   // A process in a group of its own that waits to be killed.
   static pid_t StartVictim() {
     const pid_t pid = fork();
@@ -76,6 +82,7 @@ class LauncherTest : public ::testing::Test {
   std::pair<UniqueFd, UniqueFd> ends_ = CreateChannelPair().value();
   SilentEvents events_;
   KeeperClient keeper_{*loop_, std::move(ends_.first), events_};
+  KeeperEnd keeper_end_{*loop_, std::move(ends_.second)};
   ProxyClient proxy_{*loop_, events_};
   std::unique_ptr<logs::LogStore> logs_ =
       logs::LogStore::Create(folder_ + "/logs").value();
@@ -84,7 +91,11 @@ class LauncherTest : public ::testing::Test {
   NoteBook notes_{keeper_};
   WorkerLinks links_{{*loop_, keeper_, proxy_, *logs_, notes_, {}, {}}};
   Background background_{EventLoop::Create().value()};
-  Sweeper sweeper_{*loop_, background_, {}};
+  bool swept_ = false;
+  Sweeper sweeper_{
+      *loop_, background_,
+      [this](const supervisor::InstanceKey&,
+             const std::vector<supervisor::Survivor>&) { swept_ = true; }};
   Launcher launcher_{{*loop_,
                       keeper_,
                       *logs_,
@@ -107,6 +118,68 @@ TEST_F(LauncherTest, AFailureIsReportedInALaterTurn) {
   EXPECT_THAT(failures_, IsEmpty());
   loop_->Run();
   EXPECT_THAT(failures_, ElementsAre(ENOENT));
+}
+
+TEST_F(LauncherTest, AFailureHereLeavesNothingWithTheKeeper) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  records_["web"].desired.definition.exec = "/no/such/program";
+  launcher_.Remember(key_, supervisor::ProcessMemo());
+  launcher_.Launch(key_);
+  loop_->Run();
+  launcher_.OnSpawnFailed(key_);  // As the supervisor's owner does.
+  EXPECT_THAT(keeper_end_.notes(), IsEmpty());
+  EXPECT_THAT(keeper_end_.fds(), IsEmpty());
+  EXPECT_EQ(notes_.Find(key_), nullptr);
+}
+
+TEST_F(LauncherTest, WhatASuccessorNeedsIsKeptBeforeTheProcessIsThere) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  UsePipeMode();
+  launcher_.Remember(key_, supervisor::ProcessMemo());
+  launcher_.Launch(key_);
+  EXPECT_THAT(keeper_end_.Said(),
+              ElementsAre("put stdin:web/0/7", "put stdout:web/0/7",
+                          "put stderr:web/0/7", "note process:web/0/7",
+                          "spawn web/0/7"));
+}
+
+TEST_F(LauncherTest, AWorkerWithoutAProxyHasNoStdinToKeep) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  launcher_.Launch(key_);
+  EXPECT_THAT(keeper_end_.Said(),
+              ElementsAre("put stdout:web/0/7", "put stderr:web/0/7",
+                          "note process:web/0/7", "spawn web/0/7"));
+}
+
+TEST_F(LauncherTest, CloseAcknowledgesTheExitAndDropsAllThatWasKept) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  UsePipeMode();
+  launcher_.Launch(key_);
+  keeper_end_.Said();
+  launcher_.Close(key_);
+  EXPECT_THAT(keeper_end_.Said(),
+              ElementsAre("ack web/0/7", "drop stdin:web/0/7",
+                          "drop stdout:web/0/7", "drop stderr:web/0/7",
+                          "drop stray:web/0/7", "drop note process:web/0/7"));
+  EXPECT_EQ(launcher_.Pid(key_), 0);
+}
+
+TEST_F(LauncherTest, AFailedSpawnIsDroppedWithoutAnAcknowledgement) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  launcher_.Launch(key_);
+  keeper_end_.Said();
+  launcher_.OnSpawnFailed(key_);
+  EXPECT_THAT(keeper_end_.Said(),
+              ElementsAre("drop stdin:web/0/7", "drop stdout:web/0/7",
+                          "drop stderr:web/0/7", "drop stray:web/0/7",
+                          "drop note process:web/0/7"));
+}
+
+TEST_F(LauncherTest, ASweepBeginsWithTheGroup) {
+  ASSERT_THAT(keeper_.Start(), IsOk());
+  launcher_.Sweep(key_);
+  EXPECT_THAT(keeper_end_.Said(), ElementsAre("signal 9 to web/0/7"));
+  RunUntil(*loop_, [this] { return swept_; });
 }
 
 TEST_F(LauncherTest, AWorkerThatWasDeletedMeanwhileIsAFailureToo) {
