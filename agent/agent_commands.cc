@@ -379,7 +379,6 @@ AgentStatus Agent::Status() {
   status.log_file = setup_.log_file;
   status.config_files = setup_.config_files;
   status.warnings = setup_.warnings;
-  if (!proxy_warning_.empty()) status.warnings.push_back(proxy_warning_);
   status.agent_incarnation = incarnation_;
   if (!not_durable_.empty()) status.warnings.push_back(not_durable_);
   if (proxy_pid_ == 0) {
