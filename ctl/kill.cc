@@ -74,8 +74,7 @@ void Print(const v1::ShutdownResponse& report, const Globals& globals) {
 
 ExitCode Run(const KillCommand& /*command*/, const Globals& globals) {
   const absl::Time deadline = absl::Now() + globals.timeout;
-  const absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Connect(globals);
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(globals);
   if (!client.ok()) return ReportError(client.status());
   const auto status = (*client)->GetStatus();
   if (!status.ok()) return ReportError(status.status());
@@ -84,6 +83,7 @@ ExitCode Run(const KillCommand& /*command*/, const Globals& globals) {
 
   const auto report = (*client)->Shutdown();
   if (!report.ok()) return ReportError(report.status());
+  client->reset();  // The agent waits a while for those who are connected.
   if (!WaitForEnd(keeper, deadline) || !WaitForSocket(globals, deadline)) {
     return ReportError(absl::DeadlineExceededError(absl::StrCat(
         "the workers have stopped, but the agent on '", globals.socket,

@@ -1,10 +1,19 @@
-// apmctl start, stop, restart, reload and delete, of one worker or of several.
+// apmctl start, stop, restart, reload and delete, of one worker or of several:
+// the agent is asked about all of them at once, or a hundred that take a second
+// each would outlast the time limit. What it says is told in the order of the
+// names.
 
 #include <stdio.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <variant>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -63,8 +72,11 @@ class Report {
   std::vector<std::string> survivors_;
 };
 
-absl::StatusOr<v1::Worker> Call(Client& client, const OperateCommand& command,
-                                const std::string& name) {
+using Answer = std::variant<v1::Worker, v1::DeleteWorkerResponse>;
+
+// Any thread.
+absl::StatusOr<Answer> Ask(Client& client, const OperateCommand& command,
+                           const std::string& name) {
   switch (command.verb) {
     case Verb::kStart:
       return client.Start(name, command.no_wait);
@@ -75,10 +87,42 @@ absl::StatusOr<v1::Worker> Call(Client& client, const OperateCommand& command,
     case Verb::kReload:
       return client.Reload(name, command.no_wait);
     case Verb::kDelete:
-      break;  // Answers with something else.
+      return client.Delete(name);
   }
-  return absl::InternalError("not a verb that answers with a worker");
+  return absl::InternalError("not a verb");
 }
+
+// Asks about all names, `kAtOnce` at a time.
+class Questions {
+ public:
+  Questions(Client& client, const OperateCommand& command)
+      : client_(client), command_(command), answers_(command.names.size()) {
+    for (size_t i = 0; i < std::min(kAtOnce, answers_.size()); ++i) {
+      threads_.emplace_back([this] { AskOneByOne(); });
+    }
+  }
+
+  // Waits for it. Once for each name.
+  absl::StatusOr<Answer> TakeAnswer(size_t index) {
+    return answers_[index].get_future().get();
+  }
+
+ private:
+  // The agent takes twice as many of one connection.
+  static constexpr size_t kAtOnce = 32;
+
+  void AskOneByOne() {
+    for (size_t i = next_++; i < answers_.size(); i = next_++) {
+      answers_[i].set_value(Ask(client_, command_, command_.names[i]));
+    }
+  }
+
+  Client& client_;
+  const OperateCommand& command_;
+  std::atomic<size_t> next_ = 0;
+  std::vector<std::promise<absl::StatusOr<Answer>>> answers_;
+  std::vector<std::jthread> threads_;  // Last: they use the others.
+};
 
 // What has been stopped or deleted stays so; who expects it to come back by
 // itself, as the files say, is told.
@@ -102,23 +146,17 @@ std::string HintAtDelete(Client& client, const std::string& name) {
       name, absl::StrJoin(status->config_files(), " "));
 }
 
-absl::Status Delete(Client& client, const std::string& name, Report& report) {
-  const std::string hint = HintAtDelete(client, name);
-  const auto response = client.Delete(name);
-  if (!response.ok()) return response.status();
-  report.Deleted(name, *response);
-  if (!hint.empty()) Hint(hint);
-  return absl::OkStatus();
-}
-
-absl::Status Operate(Client& client, const OperateCommand& command,
-                     const std::string& name, Report& report) {
-  if (command.verb == Verb::kDelete) return Delete(client, name, report);
-  const auto worker = Call(client, command, name);
-  if (!worker.ok()) return worker.status();
-  report.Done(*worker);
-  if (command.verb == Verb::kStop) HintAtStop(*worker, name);
-  return absl::OkStatus();
+void Tell(const OperateCommand& command, const std::string& name,
+          const Answer& answer, const std::string& delete_hint,
+          Report& report) {
+  if (const auto* deleted = std::get_if<v1::DeleteWorkerResponse>(&answer)) {
+    report.Deleted(name, *deleted);
+    if (!delete_hint.empty()) Hint(delete_hint);
+    return;
+  }
+  const v1::Worker& worker = std::get<v1::Worker>(answer);
+  report.Done(worker);
+  if (command.verb == Verb::kStop) HintAtStop(worker, name);
 }
 
 }  // namespace
@@ -128,16 +166,25 @@ ExitCode Run(const OperateCommand& command, const Globals& globals) {
       Client::Connect(globals);
   if (!client.ok()) return ReportError(client.status());
 
+  std::vector<std::string> delete_hints(command.names.size());
+  if (command.verb == Verb::kDelete) {  // Later there is nobody to ask about.
+    std::ranges::transform(
+        command.names, delete_hints.begin(),
+        [&](const std::string& name) { return HintAtDelete(**client, name); });
+  }
+
   Report report(globals);
+  Questions questions(**client, command);
   size_t done = 0;
   std::optional<ExitCode> first_failure;
-  for (const std::string& name : command.names) {
-    const absl::Status status = Operate(**client, command, name, report);
-    if (status.ok()) {
+  for (size_t i = 0; i < command.names.size(); ++i) {
+    const absl::StatusOr<Answer> answer = questions.TakeAnswer(i);
+    if (answer.ok()) {
+      Tell(command, command.names[i], *answer, delete_hints[i], report);
       ++done;
       continue;
     }
-    const ExitCode code = ReportError(status);
+    const ExitCode code = ReportError(answer.status());
     if (!first_failure) first_failure = code;
   }
   report.PrintJson(command.verb);

@@ -175,7 +175,7 @@ absl::StatusOr<int> GoOn(const Options& options) {
   UniqueFd memfd(options.state_fd);
   APM_ASSIGN_OR_RETURN(const internal::v1::KeeperState state,
                        ReadState(memfd.get()));
-  if (options.check_state) return 0;
+  if (options.check_state) return kStateAccepted;
   memfd.Reset();
   SetInheritable(state, false);
   PrepareProcess();

@@ -66,7 +66,15 @@ absl::Status HaveChecked(const std::string& program,
   }
   int status = 0;
   waitpid(child.pid, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kStateAccepted) {
+    return absl::OkStatus();
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    return absl::FailedPreconditionError(
+        "'" + program +
+        "' is not an apm-keeper that can take over: it did "
+        "not say that it accepts our state");
+  }
   return absl::FailedPreconditionError(
       "'" + program + "' cannot take over: its check " +
       (WIFSIGNALED(status)

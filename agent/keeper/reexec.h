@@ -22,6 +22,10 @@ namespace apm::keeper {
 // How long the new program may check the state; we wait for it.
 inline constexpr absl::Duration kCheckPatience = absl::Seconds(2);
 
+// The exit status of a check that found nothing wrong: one that no other
+// program has by chance, since we become whatever says so.
+inline constexpr int kStateAccepted = 42;
+
 // Executes `program` with `args` and the option that names the state. Returns
 // only if that failed, and then everything is as it was: the program cannot
 // be executed, or it did not accept the state in time.

@@ -140,6 +140,13 @@ def test_verbs_take_several_names_and_instances(apmctl):
     assert lines(apmctl("stop", "web/0", "job")) == ["web: stopped", "job: stopped"]
 
 
+def test_a_worker_that_does_not_answer_holds_up_none_of_the_others(apmctl):
+    result = apmctl("stop", "stuck", "web", "job", "--timeout", "2s")
+    assert result.stdout == "web: stopped\njob: stopped\n"
+    assert result.returncode == 7
+    assert "no answer within 2s" in result.stderr
+
+
 def test_verbs_as_json_answer_like_list(apmctl):
     answer = parsed(apmctl("stop", "web", "job", "-o", "json"))
     assert [(w["name"], w["state"]) for w in answer["workers"]] == [

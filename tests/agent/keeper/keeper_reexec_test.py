@@ -352,6 +352,7 @@ def test_proxy_that_waits_to_be_started_is_started(keeper, agent):
 
 REFUSALS = [
     ("exit 3", b"its check exited with 3"),
+    ("exit 0", b"is not an apm-keeper that can take over"),
     ("kill -9 $$", b"its check was killed by signal 9"),
     ("exec /bin/sleep 1000", b"has not checked our state within 2s"),
     # Gone when it is to be executed.
