@@ -28,6 +28,24 @@ absl::Status Superseded(const WorkerSpec& spec, const char* by) {
       absl::StrFormat("worker '%s': a later %s took its place", spec.name, by));
 }
 
+// The end of the reason why a reload failed.
+const char* WhatStays(InstanceState old) {
+  switch (old) {
+    case InstanceState::kStarting:
+    case InstanceState::kReady:
+    case InstanceState::kUnready:
+    case InstanceState::kStopping:
+      return "; the old process stays as it was";
+    case InstanceState::kStopped:
+    case InstanceState::kBackoff:
+    case InstanceState::kCrashloop:
+    case InstanceState::kExited:
+    case InstanceState::kFailed:
+      break;
+  }
+  return "; there was no old process";
+}
+
 }  // namespace
 
 Worker::Worker(Environment& environment, WorkerSpec spec)
@@ -311,7 +329,7 @@ std::optional<absl::Status> Worker::Advance(RollingReload& reload) {
       const std::string why(slot.incoming()->outcome()->message());
       slot.DropReplacement();
       return absl::FailedPreconditionError(
-          absl::StrCat(why, "; the old process stays as it was"));
+          absl::StrCat(why, WhatStays(slot.current().state())));
     } else {
       return std::nullopt;
     }

@@ -89,6 +89,16 @@ TEST_F(RollingReloadTest, ANewProcessThatCrashesLeavesTheOldOneAndSaysWhy) {
   EXPECT_EQ(Instance0().generation, old.generation);
 }
 
+TEST_F(RollingReloadTest, WhereNoOldProcessRunsNoneIsSaidToStay) {
+  WorkerSpec job = Plain();
+  job.restart = RestartPolicy::kNever;
+  Exit(Up(job)[0], 0);
+  Reload();
+  SpawnFails(Latest());
+  EXPECT_THAT(std::string(reload_.status().message()),
+              HasSubstr("No such file or directory; there was no old process"));
+}
+
 TEST_F(RollingReloadTest, ANewProcessThatCannotBeSpawnedLeavesTheOldOne) {
   const InstanceKey old = Up(Pipe())[0];
   Reload();
