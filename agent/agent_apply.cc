@@ -45,13 +45,31 @@ struct Agent::Apply {
   std::vector<PlannedChange> plan;
   // By place in `plan`: the listeners of the new definition.
   std::map<size_t, ListenerTable::Prepared> listeners;
-  std::map<size_t, store::DesiredWorker> desired;  // By place in `plan`.
+  // By place in `plan`: what is wanted when it is done, and was before.
+  std::map<size_t, store::DesiredWorker> desired;
+  std::map<size_t, store::DesiredWorker> before;
   ApplyReport report;
   size_t open = 0;  // Changes that are under way.
   std::shared_ptr<DurableAnswer<ApplyReport>> answer;
 };
 
 namespace {
+
+// A command that came while the apply was being stored stays in effect. True
+// if there was one.
+bool KeepLaterCommand(const store::DesiredWorker& before,
+                      const store::DesiredWorker& now,
+                      store::DesiredWorker& wanted) {
+  if (now.stopped == before.stopped && now.instances == before.instances &&
+      now.stopped_instances == before.stopped_instances) {
+    return false;
+  }
+  wanted.stopped = now.stopped;
+  wanted.stopped_instances = now.stopped_instances;
+  wanted.instances = now.instances;
+  wanted.instance_ids = now.instance_ids;
+  return true;
+}
 
 ConfigChange::Action ActionOf(PlannedChange::Action action) {
   switch (action) {
@@ -229,6 +247,10 @@ void Agent::StoreAndPerform(const std::shared_ptr<Apply>& apply) {
     if (!IsToDo(change)) continue;
     changed.push_back(WantedOf(change));
     apply->desired.emplace(i, changed.back());
+    const auto record = records_.find(change.worker);
+    if (record != records_.end()) {
+      apply->before.emplace(i, record->second.desired);
+    }
   }
   setup_.config = std::move(apply->wanted);
   apply->open = changed.size();
@@ -310,6 +332,12 @@ void Agent::Perform(const std::shared_ptr<Apply>& apply, size_t index,
     // Its processes get other pipes from now on: all of it is made anew, also
     // of a worker that is stopped.
     return TakeDown(name, std::move(begin));
+  }
+  const auto before = apply->before.find(index);
+  if (before != apply->before.end() &&
+      KeepLaterCommand(before->second, found->second.desired, desired)) {
+    AssignInstanceIds(desired);
+    Save({desired}, {}, [](const absl::Status&) {});
   }
   Update(found->second, std::move(desired), *apply->run_as.find(name)->second,
          std::move(apply->listeners.extract(index).mapped()));

@@ -177,20 +177,26 @@ void Agent::Restart(std::string_view name, bool wait,
 void Agent::Reload(std::string_view name, bool wait,
                    ApiCallback<WorkerView> done) {
   const std::string worker(name.substr(0, name.find('/')));
-  RunStart(
-      &supervisor::Supervisor::Reload, name, wait,
-      /*clear_stopped=*/false,
-      [this, worker, done = std::move(done)](absl::StatusOr<WorkerView> view) {
-        if (view.ok()) {
-          event_writer_->Say(events::type::kWorkerReloaded,
-                             events::Severity::kInfo, worker, "is reloaded");
-        } else if (absl::IsFailedPrecondition(view.status())) {
-          event_writer_->Say(events::type::kWorkerReloadFailed,
-                             events::Severity::kError, worker,
-                             std::string(view.status().message()));
-        }
-        done(std::move(view));
-      });
+  const auto before = supervisor_->Find(worker);
+  // Of a worker that is stopped there is nothing to reload: a mistake of the
+  // caller's, and not news of the worker.
+  const bool runs =
+      before && before->state != supervisor::WorkerState::kStopped;
+  RunStart(&supervisor::Supervisor::Reload, name, wait,
+           /*clear_stopped=*/false,
+           [this, worker, runs,
+            done = std::move(done)](absl::StatusOr<WorkerView> view) {
+             if (view.ok()) {
+               event_writer_->Say(events::type::kWorkerReloaded,
+                                  events::Severity::kInfo, worker,
+                                  "is reloaded");
+             } else if (runs && absl::IsFailedPrecondition(view.status())) {
+               event_writer_->Say(events::type::kWorkerReloadFailed,
+                                  events::Severity::kError, worker,
+                                  std::string(view.status().message()));
+             }
+             done(std::move(view));
+           });
 }
 
 void Agent::RunStart(Command command, std::string_view name, bool wait,

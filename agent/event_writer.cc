@@ -128,7 +128,7 @@ void EventWriter::Log(const events::Event& event) {
     line = absl::StrFormat("worker '%s/%d': %s -> %s", event.worker,
                            event.instance, event.from_state, event.to_state);
     if (!event.text.empty()) absl::StrAppend(&line, ": ", event.text);
-  } else if (!event.worker.empty()) {
+  } else if (!event.worker.empty() && !event.text.starts_with("worker '")) {
     line = absl::StrFormat("worker '%s': %s", event.worker, event.text);
   } else {
     line = event.text;

@@ -33,9 +33,10 @@ absl::Status NobodyAnswers(const std::string& socket) {
   }
   const std::string choice =
       socket == kDefaultSocket ? "" : absl::StrCat(" --socket ", socket);
-  return absl::UnavailableError(absl::StrCat("no agent answers on '", socket,
-                                             "'; start one with: apm-keeper",
-                                             choice));
+  return absl::UnavailableError(absl::StrCat(
+      "no agent answers on '", socket, "'; start one with: apm-keeper", choice,
+      "; where apm-keeper runs, its log "
+      "says why there is no agent"));
 }
 
 // A user without a name goes by his number, here and in --daemon-user.

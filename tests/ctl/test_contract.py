@@ -72,7 +72,8 @@ def test_no_agent_is_4_and_says_how_to_start_one(programs, command):
     result = run_apmctl(programs.apmctl, name, *command.split())
     assert result.returncode == NO_AGENT
     assert result.stderr == (f"apmctl: no agent answers on '{name}'; start one with: "
-                             f"apm-keeper --socket {name}\n")
+                             f"apm-keeper --socket {name}; where apm-keeper runs, "
+                             "its log says why there is no agent\n")
 
 
 def test_a_path_without_an_agent_is_4(programs, tmp_path):
