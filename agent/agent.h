@@ -8,6 +8,7 @@
 //   agent_boot.cc      from the first word of the keeper to the first answer
 //   agent_workers.cc   taking workers on and letting them go
 //   agent_commands.cc  the control API's verbs
+//   agent_views.cc     what the control API is shown
 //   agent_apply.cc     making what runs agree with the configuration files
 //
 // It decides nothing about restarts (agent/supervisor), parses nothing
@@ -223,6 +224,8 @@ class Agent final : public AgentApi,
   // Stores the record; the returned callback answers when that is done too.
   ApiCallback<WorkerView> AfterStored(const WorkerRecord& record,
                                       ApiCallback<WorkerView> done);
+
+  // ---- Views (agent_views.cc) ----
   absl::StatusOr<supervisor::Target> ParseTarget(std::string_view name) const;
   WorkerView View(const WorkerRecord& record,
                   const supervisor::WorkerSnapshot& snapshot);

@@ -34,6 +34,10 @@ class DurableAnswer {
     result_ = std::move(result);
     SendIfComplete();
   }
+  void OnFailed(const absl::Status& status) {
+    result_.emplace(status);
+    SendIfComplete();
+  }
 
  private:
   void SendIfComplete() {
