@@ -313,6 +313,12 @@ void Agent::Perform(const std::shared_ptr<Apply>& apply, size_t index,
   }
   Update(found->second, std::move(desired), *apply->run_as.find(name)->second,
          std::move(apply->listeners.extract(index).mapped()));
+  if (change.steps.socket_mode) {
+    if (absl::Status set = ListenerTable::SetSocketModes(found->second);
+        !set.ok()) {
+      return done(set);
+    }
+  }
   TakeSteps(name, change.steps, done);
 }
 

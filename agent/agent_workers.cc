@@ -243,6 +243,7 @@ void Agent::Announce(const WorkerRecord& record) {
 
 void Agent::IntroduceToProxy() {
   if (!proxy_.connected()) return;
+  counters_->BeginProxy(proxy_incarnation_);
   proxy_.SendCounters(counters_->fd(), counters_->slots());
   proxy_.SendLinkRecords(links_.records());
   SendRoutes();

@@ -130,6 +130,11 @@ TrafficCounters CounterBoard::Read(uint32_t slot) const {
   return out;
 }
 
+void CounterBoard::BeginProxy(uint64_t incarnation) {
+  auto* header = reinterpret_cast<CountersHeader*>(memory_.data());
+  if (header->proxy.exchange(incarnation) != incarnation) SettleGauges();
+}
+
 void CounterBoard::SettleGauges() {
   for (uint32_t slot = 0; slot < slots_; ++slot) {
     if (owners_[slot] == 0) continue;

@@ -50,6 +50,10 @@ class CounterBoard {
   // REQUIRES: slot < slots().
   TrafficCounters Read(uint32_t slot) const;
 
+  // The proxy that counts from now on. If that is another one than before,
+  // also before a restart of the agent, SettleGauges().
+  void BeginProxy(uint64_t incarnation);
+
   // A dead proxy's open requests and connections are closed in the figures.
   // REQUIRES: no other proxy has been sent the memory since.
   void SettleGauges();

@@ -128,6 +128,16 @@ void ListenerTable::Commit(WorkerRecord& record, Prepared prepared) {
   }
 }
 
+absl::Status ListenerTable::SetSocketModes(const WorkerRecord& record) {
+  absl::Status all;
+  for (const OpenListener& listener : record.listeners) {
+    if (!listener.bound.file) continue;
+    all.Update(listeners::SetSocketFileMode(*listener.bound.file,
+                                            record.config().socket_mode));
+  }
+  return all;
+}
+
 void ListenerTable::Discard(Prepared prepared) {
   for (Place& place : prepared) {
     if (!place.socket) continue;

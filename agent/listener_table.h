@@ -55,6 +55,8 @@ class ListenerTable {
   // `record` is what was wanted, with the listeners it has had: those it has
   // no more are closed.
   void Commit(WorkerRecord& record, Prepared prepared);
+  // Of the socket files that are open, as the definition says now.
+  static absl::Status SetSocketModes(const WorkerRecord& record);
   // Closes what was prepared in vain.
   void Discard(Prepared prepared);
 

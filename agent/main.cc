@@ -120,6 +120,9 @@ int RunAgent(const Options& options) {
   // The keeper ends the agent by a message or by closing the channel; a
   // Ctrl-C in its terminal reaches the whole foreground group.
   signal(SIGINT, SIG_IGN);
+  // What the keeper sends after its last word: by then we are on our way out,
+  // and what is to be stored is stored first.
+  signal(SIGTERM, SIG_IGN);
   absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop.ok()) return Fail(loop.status());
   absl::StatusOr<Setup> setup = Prepare(options);

@@ -234,36 +234,49 @@ absl::StatusOr<v1::ListEventsResponse> Client::ListEvents(
 
 // ---- Commands ----
 
+// A command is not repeated, since nobody knows what became of the first one.
+// So it is given only to an agent that has answered: not to one that is being
+// killed, whose socket still takes connections.
+void Client::Meet() {
+  if (!std::exchange(met_, true)) GetStatus().IgnoreError();
+}
+
 absl::StatusOr<v1::ShutdownResponse> Client::Shutdown() {
+  Meet();
   return stubs_->Call(stubs_->agent, &v1::AgentService::Stub::Shutdown,
                       v1::ShutdownRequest());
 }
 
 absl::StatusOr<v1::UpgradeResponse> Client::Upgrade(
     const v1::UpgradeRequest& request) {
+  Meet();
   return stubs_->Call(stubs_->agent, &v1::AgentService::Stub::Upgrade, request);
 }
 
 absl::StatusOr<v1::ApplyConfigResponse> Client::ApplyConfig(
     const v1::ApplyConfigRequest& request) {
+  Meet();
   return stubs_->Call(stubs_->config, &v1::ConfigService::Stub::Apply, request,
                       "apmctl config apply --dry-run");
 }
 
 absl::StatusOr<v1::Worker> Client::Create(
     const v1::CreateWorkerRequest& request) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Create, request,
                       InfoOf(request.config().name()));
 }
 
 absl::StatusOr<v1::Worker> Client::Start(const std::string& name,
                                          bool no_wait) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Start,
                       Named<v1::StartWorkerRequest>(name, no_wait),
                       InfoOf(name));
 }
 
 absl::StatusOr<v1::Worker> Client::Stop(const std::string& name, bool no_wait) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Stop,
                       Named<v1::StopWorkerRequest>(name, no_wait),
                       InfoOf(name));
@@ -271,6 +284,7 @@ absl::StatusOr<v1::Worker> Client::Stop(const std::string& name, bool no_wait) {
 
 absl::StatusOr<v1::Worker> Client::Restart(const std::string& name,
                                            bool no_wait) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Restart,
                       Named<v1::RestartWorkerRequest>(name, no_wait),
                       InfoOf(name));
@@ -278,6 +292,7 @@ absl::StatusOr<v1::Worker> Client::Restart(const std::string& name,
 
 absl::StatusOr<v1::Worker> Client::Reload(const std::string& name,
                                           bool no_wait) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Reload,
                       Named<v1::ReloadWorkerRequest>(name, no_wait),
                       InfoOf(name));
@@ -285,12 +300,14 @@ absl::StatusOr<v1::Worker> Client::Reload(const std::string& name,
 
 absl::StatusOr<v1::Worker> Client::Scale(
     const v1::ScaleWorkerRequest& request) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Scale, request,
                       InfoOf(request.name()));
 }
 
 absl::StatusOr<v1::DeleteWorkerResponse> Client::Delete(
     const std::string& name) {
+  Meet();
   return stubs_->Call(stubs_->worker, &v1::WorkerService::Stub::Delete,
                       Named<v1::DeleteWorkerRequest>(name), InfoOf(name));
 }

@@ -86,8 +86,11 @@ class Client {
   template <typename Call>
   auto Ask(const Call& call);
 
+  void Meet();
+
   const Globals globals_;
   const absl::Time deadline_;
+  bool met_ = false;
   std::unique_ptr<Stubs> stubs_;
 };
 

@@ -55,6 +55,7 @@ struct alignas(64) CountersHeader {
   std::atomic<uint64_t> connections_closed;
   std::atomic<uint64_t> accept_errors;  // EMFILE and the like.
   std::atomic<uint64_t> bad_requests;   // Refused before a worker was known.
+  std::atomic<uint64_t> proxy;  // The agent's: the incarnation that counts.
 };
 
 inline constexpr uint64_t kCountersLayout =

@@ -69,19 +69,18 @@ grpc::ServerUnaryReactor* WorkerService::Delete(
   return gate_.Enter(
       Method::kDeleteWorker, *context, *request, response,
       [this](const auto& /*caller*/, const auto& wanted, const auto& call) {
-        api_.Delete(
-            wanted.name(),
-            [call](const absl::StatusOr<agent::DeleteReport>& report) {
-              if (!report.ok()) return call->Refuse(report.status());
-              v1::DeleteWorkerResponse answer;
-              for (const std::string& survivor : report->survivors) {
-                answer.add_survivors(ToUtf8(survivor));
-              }
-              for (const std::string& warning : report->warnings) {
-                answer.add_warnings(ToUtf8(warning));
-              }
-              call->Answer(std::move(answer));
-            });
+        api_.Delete(wanted.name(),
+                    [call](const absl::StatusOr<agent::DeleteReport>& report) {
+                      if (!report.ok()) return call->Refuse(report.status());
+                      v1::DeleteWorkerResponse answer;
+                      for (const std::string& survivor : report->survivors) {
+                        answer.add_survivors(ToUtf8(survivor));
+                      }
+                      for (const std::string& warning : report->warnings) {
+                        answer.add_warnings(ToUtf8(warning));
+                      }
+                      call->Answer(std::move(answer));
+                    });
       });
 }
 

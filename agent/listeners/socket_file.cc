@@ -197,6 +197,17 @@ absl::StatusOr<SocketFile> FindSocketFile(const std::string& path,
   return SocketFile{path, result.device, result.inode, owner};
 }
 
+absl::Status SetSocketFileMode(const SocketFile& file, mode_t mode) {
+  APM_ASSIGN_OR_RETURN(
+      SocketFileOrder order,
+      MakeOrder(SocketFileTask::kSetMode, file.path, file.owner));
+  order.mode = mode;
+  order.device = file.device;
+  order.inode = file.inode;
+  APM_ASSIGN_OR_RETURN(const SocketFileResult result, RunInChild(order));
+  return Explain(result, file.path, file.owner);
+}
+
 absl::Status RemoveSocketFile(const SocketFile& file) {
   APM_ASSIGN_OR_RETURN(SocketFileOrder order, MakeOrder(SocketFileTask::kRemove,
                                                         file.path, file.owner));

@@ -51,6 +51,10 @@ absl::StatusOr<SocketFile> BindSocketFile(int fd, const std::string& path,
 absl::StatusOr<SocketFile> FindSocketFile(const std::string& path,
                                           std::optional<Owner> owner);
 
+// Gives it that mode, if the path still leads to this very file; else does
+// nothing.
+absl::Status SetSocketFileMode(const SocketFile& file, mode_t mode);
+
 // Removes it, if the path still leads to this very file; else does nothing.
 absl::Status RemoveSocketFile(const SocketFile& file);
 

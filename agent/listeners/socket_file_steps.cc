@@ -123,14 +123,24 @@ SocketFileResult BindAndListen(const SocketFileOrder& order) {
   return made;
 }
 
-SocketFileResult RemoveIfSame(const SocketFileOrder& order) {
+// Whether the path leads to the file that is meant: else it is gone, or
+// another's, and not ours to touch.
+bool IsSame(const SocketFileOrder& order) {
   const SocketFileResult found = Find(order);
-  if (found.step != SocketFileStep::kDone || found.device != order.device ||
-      found.inode != order.inode) {
-    return SocketFileResult{};  // Gone, or another's: not ours to touch.
-  }
-  if (unlink(order.address.sun_path) != 0 && errno != ENOENT) {
+  return found.step == SocketFileStep::kDone && found.device == order.device &&
+         found.inode == order.inode;
+}
+
+SocketFileResult RemoveIfSame(const SocketFileOrder& order) {
+  if (IsSame(order) && unlink(order.address.sun_path) != 0 && errno != ENOENT) {
     return Stopped(SocketFileStep::kRemove, errno);
+  }
+  return SocketFileResult{};
+}
+
+SocketFileResult SetModeIfSame(const SocketFileOrder& order) {
+  if (IsSame(order) && chmod(order.address.sun_path, order.mode) != 0) {
+    return Stopped(SocketFileStep::kSetMode, errno);
   }
   return SocketFileResult{};
 }
@@ -156,8 +166,9 @@ SocketFileResult RunSocketFileSteps(const SocketFileOrder& order) {
   const int folder = open(order.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return Stopped(SocketFileStep::kOpenFolder, errno);
   if (!Lock(folder)) return Stopped(SocketFileStep::kLock, errno);
-  return order.task == SocketFileTask::kRemove ? RemoveIfSame(order)
-                                               : BindAndListen(order);
+  if (order.task == SocketFileTask::kRemove) return RemoveIfSame(order);
+  if (order.task == SocketFileTask::kSetMode) return SetModeIfSame(order);
+  return BindAndListen(order);
 }
 
 }  // namespace apm::listeners

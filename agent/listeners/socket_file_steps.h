@@ -11,15 +11,15 @@
 
 namespace apm::listeners {
 
-enum class SocketFileTask : uint8_t { kBind, kFind, kRemove };
+enum class SocketFileTask : uint8_t { kBind, kFind, kSetMode, kRemove };
 
 struct SocketFileOrder {
   SocketFileTask task = SocketFileTask::kBind;
   int fd = -1;  // kBind: the socket.
   sockaddr_un address{};
   char folder[sizeof(sockaddr_un::sun_path)] = {};
-  mode_t mode = 0;   // kBind.
-  dev_t device = 0;  // kRemove: the file that may be removed.
+  mode_t mode = 0;   // kBind, kSetMode.
+  dev_t device = 0;  // kSetMode, kRemove: the file that is meant.
   ino_t inode = 0;
   bool change_user = false;
   uid_t uid = 0;

@@ -73,6 +73,17 @@ TEST_F(CounterBoardTest, SettlesTheGaugesOfADeadProxy) {
   EXPECT_EQ(board_->Read(slot).websocket_opened, 9U);
 }
 
+TEST_F(CounterBoardTest, SettlesWhenTheProxyDiedWithTheAgent) {
+  const uint32_t slot = board_->TakeSlot(kWorker).value();
+  board_->BeginProxy(1);
+  proxy::Add(InProxy(slot).requests, 2);
+  Restart();
+  board_->BeginProxy(1);
+  EXPECT_EQ(board_->Read(slot).requests_in_flight, 2U);
+  board_->BeginProxy(2);
+  EXPECT_EQ(board_->Read(slot).requests_in_flight, 0U);
+}
+
 TEST_F(CounterBoardTest, ReusesASlotFromZero) {
   const uint32_t slot = board_->TakeSlot(kWorker).value();
   proxy::Add(InProxy(slot).requests, 5);

@@ -248,7 +248,7 @@ class Upgrade(Operation):
 
 
 class Shutdown(Operation):
-    """The end of the daemon; interrupted, it ends all the same or goes on."""
+    """The end of the daemon; once it has begun, the next agent brings it about."""
 
     command = ("kill",)
     survives = False
@@ -257,7 +257,7 @@ class Shutdown(Operation):
         return NOT_DONE if ready(now["web"], 2) and ready(now["other"], 1) else None
 
     def untouched(self, before):
-        return {}  # What had been stopped already has been started again.
+        return {}
 
 
 def processes_of(listing, *names):

@@ -81,7 +81,7 @@ def _walk(step, world, outcome):
         if not _sprung(world):
             outcome.state = "not reached"
             return
-        if not operation.survives and _ended(world):
+        if not operation.survives and _ended(world, operation):
             outcome.state = DONE
             outcome.problems += _left_behind(world)
             return
@@ -104,10 +104,11 @@ def _sprung(world):
     return world.board.sprung
 
 
-def _ended(world):
-    """Whether a shutdown goes on to its end; it may also have been forgotten with the one who was told."""
+def _ended(world, operation):
+    """Whether the daemon comes to its end; else the shutdown had not begun, and all of it goes on."""
     def decided():
-        return world.keeper_ended() or not world.unsettled(world.listing())
+        listing = world.listing()
+        return world.keeper_ended() or listing and operation.state({}, listing) == NOT_DONE
     world.agent.wait_for(decided, "the end of the daemon, or its going on")
     return world.keeper_ended()
 

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from fake_agent import FakeAgent, new_socket, run_apmctl
+from followers import follower_of, kill_9
 
 GONE = "apmctl: the agent on '{}' went away; waiting for it to come back\n"
 BACK = "apmctl: the agent is back\n"
@@ -111,42 +112,13 @@ def test_no_agent_is_4(programs, arguments):
 # ---- Following ----
 
 
-class Follower:
-    """A running `apmctl events -f --output json`."""
-
-    def __init__(self, programs, socket, *arguments):
-        self.socket = socket
-        self.process = subprocess.Popen(
-            [programs.apmctl, "--socket", socket, "events", "-f", "-o", "json", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def take(self, count):
-        """The texts of the next events."""
-        return [json.loads(self.process.stdout.readline())["text"] for _ in range(count)]
-
-    def said(self):
-        """The next line on stderr."""
-        return self.process.stderr.readline()
-
-    def end(self):
-        """Ctrl-C; what it still printed and said."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.communicate(timeout=10)
+def next_texts(follower, count):
+    """The texts of the next events."""
+    return [json.loads(line)["text"] for line in follower.lines(count)]
 
 
-@contextlib.contextmanager
 def following(programs, socket, *arguments):
-    follower = Follower(programs, socket, *arguments)
-    try:
-        yield follower
-    finally:
-        follower.process.kill()
-        follower.process.communicate()
-
-
-def kill_9(agent):
-    agent.process.kill()
-    agent.process.wait()
+    return follower_of(programs, socket, "events", "-f", "-o", "json", *arguments)
 
 
 def has_output(follower):
@@ -161,16 +133,16 @@ def numbered(first, last):
 def following_with_agent(programs, socket):
     with FakeAgent(programs, socket=socket, events="7:3") as agent:
         with following(programs, socket) as follower:
-            assert follower.take(3) == numbered(1, 3)
+            assert next_texts(follower, 3) == numbered(1, 3)
             yield agent, follower
 
 
 def test_a_follower_sees_the_last_and_then_what_happens(agent, programs):
     with following(programs, agent.socket, "-n", "1") as follower:
-        assert follower.take(1) == ["instances 1 -> 2\nforged"]
+        assert next_texts(follower, 1) == ["instances 1 -> 2\nforged"]
         agent.apmctl("stop", "web")
         agent.apmctl("start", "web")
-        assert follower.take(2) == ["as told", "as told"]
+        assert next_texts(follower, 2) == ["as told", "as told"]
         assert follower.end() == ("", "")
 
 
@@ -182,23 +154,23 @@ def test_a_follower_may_want_only_what_is_new(programs):
             while not taken:
                 agent.apmctl("restart", "web")
                 if has_output(follower):
-                    taken = follower.take(1)
+                    taken = next_texts(follower, 1)
         assert taken == ["as told"]
 
 
 def test_a_follower_of_one_worker_hears_nothing_of_others(agent, programs):
     with following(programs, agent.socket, "job") as follower:
-        assert follower.take(1) == ["exited with status 1"]
+        assert next_texts(follower, 1) == ["exited with status 1"]
         agent.apmctl("stop", "web")
         agent.apmctl("stop", "job")
-        assert follower.take(1) == ["as told"]
+        assert next_texts(follower, 1) == ["as told"]
         assert follower.end() == ("", "")
 
 
 def test_a_follower_goes_on_from_a_cursor(programs):
     with FakeAgent(programs, events="7:2500") as agent:
         with following(programs, agent.socket, "--after", "7:10") as follower:
-            assert follower.take(2490) == numbered(11, 2500)
+            assert next_texts(follower, 2490) == numbered(11, 2500)
 
 
 def test_kill_9_of_the_agent_is_no_gap_and_nothing_comes_twice(programs):
@@ -207,12 +179,12 @@ def test_kill_9_of_the_agent_is_no_gap_and_nothing_comes_twice(programs):
         kill_9(agent)
         assert follower.said() == GONE.format(socket)
         with FakeAgent(programs, socket=socket, events="7:5") as second:
-            assert follower.take(2) == numbered(4, 5)
+            assert next_texts(follower, 2) == numbered(4, 5)
             assert follower.said() == BACK
             kill_9(second)
         assert follower.said() == GONE.format(socket)
         with FakeAgent(programs, socket=socket, events="7:9"):
-            assert follower.take(4) == numbered(6, 9)
+            assert next_texts(follower, 4) == numbered(6, 9)
             assert follower.said() == BACK
             assert follower.end() == ("", "")
 
@@ -223,7 +195,7 @@ def test_an_agent_that_stops_in_order_is_waited_for_too(programs):
         agent.__exit__()
         assert follower.said() == GONE.format(socket)
         with FakeAgent(programs, socket=socket, events="7:4"):
-            assert follower.take(1) == ["event 4"]
+            assert next_texts(follower, 1) == ["event 4"]
 
 
 def test_a_new_life_of_the_daemon_is_said_and_followed_from_its_beginning(programs):
@@ -231,7 +203,7 @@ def test_a_new_life_of_the_daemon_is_said_and_followed_from_its_beginning(progra
     with following_with_agent(programs, socket) as (agent, follower):
         kill_9(agent)
         with FakeAgent(programs, socket=socket, events="8:2"):
-            assert follower.take(2) == numbered(1, 2)
+            assert next_texts(follower, 2) == numbered(1, 2)
             assert follower.said() == GONE.format(socket)
             assert follower.said() == (
                 "apmctl: events were missed: the cursor 7:3 is of an earlier life of the "
@@ -243,7 +215,7 @@ def test_events_that_were_dropped_meanwhile_are_said_to_be_missed(programs):
     with following_with_agent(programs, socket) as (agent, follower):
         kill_9(agent)
         with FakeAgent(programs, socket=socket, events="7:10010"):
-            assert follower.take(10_000) == numbered(11, 10_010)
+            assert next_texts(follower, 10_000) == numbered(11, 10_010)
             assert follower.said() == GONE.format(socket)
             assert "no longer kept, the oldest is 7:11; going on" in follower.said()
 
@@ -251,13 +223,13 @@ def test_events_that_were_dropped_meanwhile_are_said_to_be_missed(programs):
 def test_a_foreign_cursor_does_not_keep_a_follower_from_following(programs):
     with FakeAgent(programs, events="7:2") as agent:
         with following(programs, agent.socket, "--after", "6:9") as follower:
-            assert follower.take(2) == numbered(1, 2)
+            assert next_texts(follower, 2) == numbered(1, 2)
             assert "events were missed" in follower.said()
 
 
 def test_ctrl_c_ends_it_quietly(agent, programs):
     with following(programs, agent.socket) as follower:
-        follower.take(4)
+        next_texts(follower, 4)
         assert follower.end() == ("", "")
         # What a shell calls 130.
         assert follower.process.returncode == -signal.SIGINT
@@ -273,7 +245,7 @@ def test_ctrl_c_ends_the_waiting_too(programs):
 
 def test_it_ends_quietly_when_nobody_reads_though_nothing_happens(agent, programs):
     with following(programs, agent.socket) as follower:
-        follower.take(4)
+        next_texts(follower, 4)
         follower.process.stdout.close()
         assert follower.process.wait(timeout=10) == 0
         assert follower.process.stderr.read() == ""

@@ -1,15 +1,14 @@
 """apmctl logs: what was printed, and following over the death of agents."""
 
-import contextlib
 import datetime
 import json
 import os
 import pty
-import signal
 import subprocess
 
 import pytest
 from fake_agent import FakeAgent, new_log, new_socket
+from followers import follower_of, kill_9
 
 GONE = "apmctl: the agent on '{}' went away; waiting for it to come back\n"
 BACK = "apmctl: the agent is back\n"
@@ -108,39 +107,8 @@ def test_a_terminal_gets_colors_and_no_control_characters_of_workers(agent):
 # ---- Following ----
 
 
-class Follower:
-    """A running `apmctl logs -f --raw`."""
-
-    def __init__(self, programs, socket, *arguments):
-        self.process = subprocess.Popen(
-            [programs.apmctl, "--socket", socket, "logs", "-f", "--raw", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def take(self, count):
-        return [self.process.stdout.readline().rstrip("\n") for _ in range(count)]
-
-    def said(self):
-        return self.process.stderr.readline()
-
-    def end(self):
-        """Ctrl-C; what it still printed and said."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.communicate(timeout=10)
-
-
-@contextlib.contextmanager
 def following(programs, socket, *arguments):
-    follower = Follower(programs, socket, *arguments)
-    try:
-        yield follower
-    finally:
-        follower.process.kill()
-        follower.process.communicate()
-
-
-def kill_9(agent):
-    agent.process.kill()
-    agent.process.wait()
+    return follower_of(programs, socket, "logs", "-f", "--raw", *arguments)
 
 
 def numbered(first, last):
@@ -153,26 +121,26 @@ def print_numbered(agent, first, last):
 
 def test_a_follower_sees_the_last_lines_then_what_is_printed(agent, programs):
     with following(programs, agent.socket, "web", "-n", "1") as follower:
-        assert follower.take(1) == ["hello"]
+        assert follower.lines(1) == ["hello"]
         print_numbered(agent, 1, 3)
-        assert follower.take(3) == numbered(1, 3)
+        assert follower.lines(3) == numbered(1, 3)
         assert follower.end() == ("", "")
 
 
 def test_a_follower_may_choose_lines(agent, programs):
     with following(programs, agent.socket, "--grep", "^hello$|2$", "-n", "1") as follower:
-        assert follower.take(1) == ["hello"]
+        assert follower.lines(1) == ["hello"]
         print_numbered(agent, 1, 12)
-        assert follower.take(2) == ["line 2", "line 12"]
+        assert follower.lines(2) == ["line 2", "line 12"]
 
 
 def test_kill_9_of_the_agent_is_no_gap_and_no_line_comes_twice(programs):
     socket, log = new_socket(), new_log(programs.folder)
     with FakeAgent(programs, socket=socket, log=log) as agent:
         with following(programs, socket, "web") as follower:
-            assert follower.take(2)[1] == "hello"
+            assert follower.lines(2)[1] == "hello"
             print_numbered(agent, 1, 3)
-            assert follower.take(3) == numbered(1, 3)
+            assert follower.lines(3) == numbered(1, 3)
             kill_9(agent)
             assert follower.said() == GONE.format(socket)
             # What is printed while the agent is away, and a rotation.
@@ -181,7 +149,7 @@ def test_kill_9_of_the_agent_is_no_gap_and_no_line_comes_twice(programs):
             log.rename(f"{log}.1")
             with FakeAgent(programs, socket=socket, log=log) as second:
                 print_numbered(second, 5, 6)
-                assert follower.take(3) == numbered(4, 6)
+                assert follower.lines(3) == numbered(4, 6)
                 assert follower.said() == BACK
                 assert follower.end() == ("", "")
 
@@ -190,19 +158,19 @@ def test_lines_that_are_gone_are_said_to_be_missing(programs):
     socket, log = new_socket(), new_log(programs.folder)
     with FakeAgent(programs, socket=socket, log=log) as agent:
         with following(programs, socket, "web") as follower:
-            follower.take(2)
+            follower.lines(2)
             kill_9(agent)
             log.unlink()
             log.write_text("2026-11-21T12:00:02.000000Z out 0 line 9\n")
             with FakeAgent(programs, socket=socket, log=log):
-                assert follower.take(1) == ["line 9"]
+                assert follower.lines(1) == ["line 9"]
                 said = [follower.said() for _ in range(3)]
     assert "apmctl: lines of 'web' are missing: their file has been removed\n" in said
 
 
 def test_it_ends_quietly_when_nobody_reads(agent, programs):
     with following(programs, agent.socket, "web") as follower:
-        follower.take(2)
+        follower.lines(2)
         follower.process.stdout.close()
         assert follower.process.wait(timeout=10) == 0
         assert follower.process.stderr.read() == ""

@@ -362,9 +362,9 @@ TEST_F(ControlServerTest, TellsItsServicesByReflection) {
   const std::string services = CallBytes(
       "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
       std::string("\x3A\x00", 2));
-  for (const char* name : {"apm.v1.AgentService", "apm.v1.WorkerService",
-                           "apm.v1.ConfigService", "apm.v1.LogService",
-                           "apm.v1.EventService"}) {
+  for (const char* name :
+       {"apm.v1.AgentService", "apm.v1.WorkerService", "apm.v1.ConfigService",
+        "apm.v1.LogService", "apm.v1.EventService"}) {
     EXPECT_THAT(services, HasSubstr(name));
   }
 }

@@ -217,6 +217,24 @@ TEST_F(UnixListenerTest, TheDefaultModeIsForOwnerAndGroup) {
   EXPECT_EQ(Look().st_mode & 07777, 0660u);
 }
 
+TEST_F(UnixListenerTest, TheModeCanBeChangedWhileItListens) {
+  const auto listener = Bind(address_, {});
+  ASSERT_THAT(listener, IsOk());
+  EXPECT_THAT(SetSocketFileMode(*listener->file, 0600), IsOk());
+  EXPECT_EQ(Look().st_mode & 07777, 0600u);
+  EXPECT_TRUE(CanConnect(address_));
+}
+
+TEST_F(UnixListenerTest, TheModeOfAFileThatIsNotOursStays) {
+  const auto listener = Bind(address_, {});
+  ASSERT_THAT(listener, IsOk());
+  unlink(path_.c_str());
+  const auto other = Bind(address_, {});
+  ASSERT_THAT(other, IsOk());
+  EXPECT_THAT(SetSocketFileMode(*listener->file, 0600), IsOk());
+  EXPECT_EQ(Look().st_mode & 07777, 0660u);
+}
+
 TEST_F(UnixListenerTest, CloseRemovesTheFile) {
   auto listener = Bind(address_, {});
   ASSERT_THAT(listener, IsOk());
