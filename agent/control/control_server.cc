@@ -7,6 +7,7 @@
 #include "agent/control/control_server.h"
 
 #include <errno.h>
+#include <grpc/grpc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -77,7 +78,11 @@ class ControlServer::Impl {
         worker_service_(gate_, api),
         config_service_(gate_, api),
         log_service_(gate_, api, loop, *disk_),
-        event_service_(gate_, api) {}
+        event_service_(gate_, api) {
+    // Held for the life of the process: whoever releases gRPC last waits for
+    // its threads, up to ten seconds if a stream has just been cut off.
+    grpc_init();
+  }
 
   ~Impl() { Stop(absl::ZeroDuration()); }
 
