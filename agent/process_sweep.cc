@@ -175,45 +175,50 @@ class Sweeper {
       if (pid == 1 || pid == self_) continue;
       const std::optional<std::string> tag = LookAt(pid, all_decided);
       if (!tag || !is_meant_(*tag)) continue;
-      Kill(pid, *tag);
+      all_decided &= Kill(pid, *tag);
       if (IsOutOfLimits()) break;
     }
     return all_decided;
   }
 
   std::optional<std::string> LookAt(pid_t pid, bool& decided) {
-    const UniqueFd fd = OpenOf(pid, "environ");
-    if (!fd) return std::nullopt;  // It has ended, or is none of ours.
-    const ssize_t size = read(fd.get(), buffer_.get(), kMaxEnvironment);
-    if (size < 0) return std::nullopt;
-    if (size == 0) {
-      // A kernel thread, a zombie, one that was started without, or, if it is
-      // not asleep, perhaps one that is about to get its environment.
+    // Twice: in the middle of an exec a process has no environment to show, and
+    // by the time its state is read it may be through with it, and asleep.
+    for (int look = 0; look < 2; ++look) {
+      const UniqueFd fd = OpenOf(pid, "environ");
+      if (!fd) return std::nullopt;  // It has ended, or is none of ours.
+      const ssize_t size = read(fd.get(), buffer_.get(), kMaxEnvironment);
+      if (size < 0) return std::nullopt;
+      if (size > 0) return FindTag({buffer_.get(), static_cast<size_t>(size)});
       const std::optional<Stat> stat = ReadStat(pid);
-      if (stat && (stat->flags & kKernelThread) == 0 &&
-          (stat->state == 'R' || stat->state == 'D')) {
-        decided = false;
+      if (!stat || (stat->flags & kKernelThread) != 0 || stat->state == 'Z') {
+        return std::nullopt;
       }
-      return std::nullopt;
+      if (stat->state == 'R' || stat->state == 'D') {
+        decided = false;  // It may be about to get one.
+        return std::nullopt;
+      }
     }
-    return FindTag({buffer_.get(), static_cast<size_t>(size)});
+    return std::nullopt;  // It was started without.
   }
 
-  void Kill(pid_t pid, const std::string& tag) {
+  // False if it cannot be told any more, or not yet, whether it is meant.
+  bool Kill(pid_t pid, const std::string& tag) {
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (!pidfd) return;
+    if (!pidfd) return true;  // It has ended.
     const std::optional<Stat> stat = ReadStat(pid);
     bool decided = true;
-    if (!stat || LookAt(pid, decided) != tag) return;
+    if (!stat || LookAt(pid, decided) != tag) return decided;
     if (syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0) {
-      return;
+      return true;
     }
     ++kills_;
     if (awaited_.size() < kMaxAwaited) awaited_.push_back(std::move(pidfd));
     // It may be met again while it dies.
-    if (!named_.insert(pid).second || !is_reported_(tag, *stat)) return;
+    if (!named_.insert(pid).second || !is_reported_(tag, *stat)) return true;
     report_.killed.push_back(
         {tag, {pid, stat->command, WhyItWasLeft(pid, *stat)}});
+    return true;
   }
 
   // A pidfd is readable when its process has ended.
