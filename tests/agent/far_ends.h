@@ -31,10 +31,10 @@ inline void RunUntil(EventLoop& loop, const std::function<bool()>& done) {
   EXPECT_TRUE(done()) << "it did not happen";
 }
 
-// "put stdin:web/0/7", "note process:web/0/7", "spawn web/0/7", ...
-class KeeperEnd {
+// What both have.
+class FarEnd {
  public:
-  KeeperEnd(EventLoop& loop, UniqueFd socket)
+  FarEnd(EventLoop& loop, UniqueFd socket)
       : loop_(loop), channel_(loop, std::move(socket)) {
     EXPECT_THAT(
         channel_.Start(
@@ -44,6 +44,7 @@ class KeeperEnd {
             [](const absl::Status&) {}),
         ::apm::testing::IsOk());
   }
+  virtual ~FarEnd() = default;
 
   // All that was said since the last call.
   std::vector<std::string> Said() {
@@ -51,6 +52,20 @@ class KeeperEnd {
     loop_.RunOnce(absl::ZeroDuration());
     return std::exchange(said_, {});
   }
+
+ protected:
+  virtual void OnMessage(std::string_view bytes,
+                         std::vector<UniqueFd> passed) = 0;
+
+  EventLoop& loop_;
+  Channel channel_;
+  std::vector<std::string> said_;
+};
+
+// "put stdin:web/0/7", "note process:web/0/7", "spawn web/0/7", ...
+class KeeperEnd final : public FarEnd {
+ public:
+  using FarEnd::FarEnd;
 
   const std::map<std::string, std::string>& notes() const { return notes_; }
   const std::map<std::string, UniqueFd>& fds() const { return fds_; }
@@ -61,7 +76,8 @@ class KeeperEnd {
                            key.generation());
   }
 
-  void OnMessage(std::string_view bytes, std::vector<UniqueFd> passed) {
+  void OnMessage(std::string_view bytes,
+                 std::vector<UniqueFd> passed) override {
     internal::v1::ToKeeper message;
     EXPECT_TRUE(message.ParseFromString(std::string(bytes)));
     if (message.has_put_fd()) {
@@ -89,33 +105,14 @@ class KeeperEnd {
     }
   }
 
-  EventLoop& loop_;
-  Channel channel_;
-  std::vector<std::string> said_;
   std::map<std::string, std::string> notes_;
   std::map<std::string, UniqueFd> fds_;
 };
 
 // "attach 1/0/7", "ready 1/0/7", "drain 1/0/7", "taken over", ...
-class ProxyEnd {
+class ProxyEnd final : public FarEnd {
  public:
-  ProxyEnd(EventLoop& loop, UniqueFd socket)
-      : loop_(loop), channel_(loop, std::move(socket)) {
-    EXPECT_THAT(
-        channel_.Start(
-            [this](std::string_view bytes, std::vector<UniqueFd> passed) {
-              OnMessage(bytes, std::move(passed));
-            },
-            [](const absl::Status&) {}),
-        ::apm::testing::IsOk());
-  }
-
-  // All that was said since the last call.
-  std::vector<std::string> Said() {
-    loop_.RunOnce(absl::ZeroDuration());
-    loop_.RunOnce(absl::ZeroDuration());
-    return std::exchange(said_, {});
-  }
+  using FarEnd::FarEnd;
 
   // Of the latest that has come.
   const internal::v1::AttachWorker& attach() const { return attach_; }
@@ -129,7 +126,8 @@ class ProxyEnd {
                            message.generation());
   }
 
-  void OnMessage(std::string_view bytes, std::vector<UniqueFd> passed) {
+  void OnMessage(std::string_view bytes,
+                 std::vector<UniqueFd> passed) override {
     internal::v1::ToProxy message;
     EXPECT_TRUE(message.ParseFromString(std::string(bytes)));
     if (message.has_attach_worker()) {
@@ -150,9 +148,6 @@ class ProxyEnd {
     }
   }
 
-  EventLoop& loop_;
-  Channel channel_;
-  std::vector<std::string> said_;
   internal::v1::AttachWorker attach_;
   std::vector<UniqueFd> pipes_;
   internal::v1::DrainWorker drain_;
