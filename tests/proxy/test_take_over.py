@@ -5,8 +5,8 @@ import select
 import pytest
 
 from apm.internal.v1 import proxy_pb2
-from proxy_harness import (SESSION_BYTES, SESSION_MAGIC, LinkRecords, Proxy,
-                           Records, frame, wait_until)
+from proxy_harness import Proxy, frame, wait_until
+from shared_records import SESSION_BYTES, SESSION_MAGIC, LinkRecords, Records
 
 
 @pytest.fixture
